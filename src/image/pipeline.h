@@ -11,13 +11,9 @@
 #include "core/random.h"
 #include "headstart/image.h"
 #include "headstart/preprocess.h"
+#include "image/region.h"
 
 namespace headstart {
-
-// Integer pixel rectangle of the oriented picture.
-struct Region {
-  int top = 0, left = 0, height = 0, width = 0;
-};
 
 struct CropDraw {
   Region region;

@@ -1,0 +1,33 @@
+// JPEG: whole pictures as Pillow decodes them, and parts of pictures at a reduced DCT scale for the fast training path.
+//
+// Thread-safety: pure functions. Ownership: `encoded` is borrowed for the call; `out` keeps its memory from call to call and is enlarged
+// when it is too small. Errors: Error(kData) with libjpeg's reason for damaged, truncated or unsupported bytes.
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+#include "headstart/image.h"
+#include "image/region.h"
+
+namespace headstart {
+
+struct JpegHeader {
+  ImageSize size;       // as stored, before orientation
+  int orientation = 1;  // EXIF 1..8; 1 when absent or invalid
+  int components = 3;   // 1 grey, 3 colour, 4 CMYK or YCCK
+};
+
+JpegHeader read_jpeg_header(std::span<const std::byte> encoded);
+
+// Decodes the part of a picture that shows `region` (stored coordinates at full resolution, not oriented; must lie inside the picture and
+// not be empty), at the smallest DCT scale n/8 at which the region still has at least `target` pixels on each side (8/8 where it has not
+// even at full resolution). Only the rows and, to the next block, the columns that the region needs are reconstructed. `out` is the decoded
+// part with a margin of a few pixels around the region where the picture has them, so that a resampling filter at the region's edge sees
+// its neighbours' values; `box_in_out` is the region's rectangle in `out`'s pixel units, fractions included.
+//
+// Pixels at 8/8 equal decode_image's wherever both exist. Like Pillow's `draft`, scaled pixels are those of libjpeg's reduced inverse DCT.
+// A file that is damaged below the region's last row is not noticed. Pictures above DecodeOptions' default max_pixels are refused.
+void decode_jpeg_region(std::span<const std::byte> encoded, const Region& region, ImageSize target, Image& out, Box& box_in_out);
+
+}  // namespace headstart
