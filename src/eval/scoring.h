@@ -1,0 +1,58 @@
+// Naming photos with a network that is in memory: what prediction, evaluation and training's validation have in common.
+//
+// Networks are used in evaluation mode (running statistics, no gradients) and are not changed; a network that is on the GPU stays there.
+// Determinism: the photos of batch b are photos [b * batch_size, (b + 1) * batch_size) of the input, whatever the number of threads, so the
+// same input gives bit-equal answers on the same machine and thread count. An unreadable photo leaves its batch one shorter.
+// Thread-safety: any number of threads may call these functions at the same time, also with one network, while nobody trains it.
+// Errors: an unreadable photo is an answer, not an exception; kInterrupted when should_stop says so; kDevice from the engine.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "headstart/classifier.h"
+#include "headstart/dataset.h"
+#include "headstart/evaluate.h"
+#include "headstart/preprocess.h"
+#include "model/network.h"
+
+namespace headstart {
+
+struct ScoringOptions {
+  Preprocessing preprocessing;
+  Precision precision = Precision::kFloat32;  // never kAuto
+  at::Device device = at::kCPU;               // where the network is
+  int batch_size = 32;
+  int threads = 0;                    // that read and decode; 0: all cores
+  std::function<bool()> should_stop;  // polled before every batch, on the calling thread; true ends with Error(kInterrupted)
+};
+
+// Softmax in float32 over the last dimension of logits [N, classes] (any float dtype and device): host values, row-major [N * classes].
+std::vector<float> softmax_rows(const at::Tensor& logits);
+
+// Probabilities, row-major [count * classes], of pictures u8 [count, crop, crop, 3] that are prepared as render_evaluation_view does.
+// Uses preprocessing, precision and device of the options.
+std::vector<float> score_pixels(Network& network, std::span<const std::uint8_t> pixels, int count, const ScoringOptions& options);
+
+// Names a stream of photo files in bounded memory. `next` yields paths until nullopt and is called from one background thread; `sink` gets
+// the answers in input order on the calling thread. An exception from `next`, `sink` or a worker ends the stream and reaches the caller.
+void score_stream(Network& network, const std::function<std::optional<std::filesystem::path>()>& next,
+                  const std::function<void(const PhotoPrediction&)>& sink, const ScoringOptions& options);
+
+struct ScoredSamples {
+  std::vector<ScoredPhoto> photos;  // in the order of the samples, without the unreadable ones
+  std::vector<Problem> unreadable;  // path relative to the root, and why
+};
+
+// Scores samples whose paths are relative to `root`. on_progress (optional) comes on the calling thread, after every photo.
+ScoredSamples score_samples(Network& network, const std::filesystem::path& root, std::span<const Sample> samples,
+                            const ScoringOptions& options,
+                            const std::function<void(std::int64_t done, std::int64_t total)>& on_progress = {});
+
+}  // namespace headstart
