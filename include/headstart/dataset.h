@@ -77,7 +77,7 @@ struct DuplicateGroup {
 };
 struct AuditReport {
   std::vector<ClassCount> classes;
-  double imbalance = 1;  // largest over smallest training class
+  double imbalance = 1;                         // largest over smallest training class
   std::map<std::string, std::int64_t> formats;  // to_string(ImageFormat) → photos
   std::map<std::string, std::int64_t> modes;    // ImageInfo::mode → photos
   ImageSize smallest, median, largest;          // by area, as shown (after orientation)

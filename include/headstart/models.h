@@ -24,8 +24,8 @@ struct SourceModel {
   std::string url;           // published address; empty when it comes from a Python package
   std::string package;       // "name==version" of the Python package that carries the file; else empty
   std::string package_sha256;
-  std::int64_t bytes = 0;     // size of the file; 0 when not known
-  bool is_default = false;    // what `train` takes without --model
+  std::int64_t bytes = 0;   // size of the file; 0 when not known
+  bool is_default = false;  // what `train` takes without --model
 };
 
 // Every source model, the default first.
@@ -52,7 +52,8 @@ struct FetchOptions {
 std::filesystem::path fetch_model(const SourceModel& model, const FetchOptions& options = {});
 
 // Downloads `url` to `target`: resumable (a ".part" file beside it), verified against the hex digest (SHA-256 by its 64 digits, SHA-1 by
-// its 40, or a shorter prefix of a SHA-256) before it takes its name. An empty digest is not verified. Throws Error(kNetwork) naming both digests when they differ; nothing is left.
+// its 40, or a shorter prefix of a SHA-256) before it takes its name. An empty digest is not verified. Throws Error(kNetwork) naming both
+// digests when they differ; nothing is left.
 void download(const std::string& url, const std::filesystem::path& target, const std::string& digest, const FetchOptions& options = {});
 
 }  // namespace headstart

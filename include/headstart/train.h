@@ -46,9 +46,9 @@ struct TrainOptions {
   std::string architecture;   // for a weights file whose architecture cannot be told from its tensors; else empty
   std::filesystem::path out;  // run folder; empty: "runs/<photos' folder name>-<n>", the first free n
   Recipe recipe = Recipe::kFinetune;
-  std::optional<int> epochs;      // finetune 5, head 30
-  std::optional<int> batch_size;  // finetune 32, head 256
-  std::optional<double> lr;       // peak rate of the backbone group (head recipe: of the head)
+  std::optional<int> epochs;                 // finetune 5, head 30
+  std::optional<int> batch_size;             // finetune 32, head 256
+  std::optional<double> lr;                  // peak rate of the backbone group (head recipe: of the head)
   std::optional<double> head_lr_multiplier;  // 10
   std::optional<double> warmup_epochs;       // finetune 0.5, head 0; fractions allowed
   std::optional<OptimizerKind> optimizer;    // SGD
@@ -61,13 +61,13 @@ struct TrainOptions {
   double clip_norm = 0;                       // global gradient norm; 0: no clipping
   Precision precision = Precision::kAuto;
   std::string device = "auto";
-  int threads = 0;                        // 0: all cores
+  int threads = 0;  // 0: all cores
   std::uint64_t seed = 0;
   double validation_fraction = 0.2;
-  double max_unreadable_share = 0.1;      // of a split; more and training stops with Error(kData)
+  double max_unreadable_share = 0.1;           // of a split; more and training stops with Error(kData)
   std::optional<Preprocessing> preprocessing;  // empty: the source model's own
   Augmentation augmentation;
-  std::optional<DecodeOptions> decode;    // overrides the decode part of the preprocessing
+  std::optional<DecodeOptions> decode;  // overrides the decode part of the preprocessing
   LogSink log;
 };
 
@@ -75,9 +75,9 @@ struct TrainOptions {
 struct ResolvedOptions {
   std::filesystem::path photos;
   std::filesystem::path out;
-  std::string model;          // as asked for
+  std::string model;  // as asked for
   std::string architecture;
-  std::string model_sha256;   // of the source weights file
+  std::string model_sha256;  // of the source weights file
   Recipe recipe = Recipe::kFinetune;
   int epochs = 0;
   int batch_size = 0;
@@ -109,8 +109,8 @@ struct EpochRecord {
   double train_top1 = 0;
   double validation_loss = 0;
   double validation_top1 = 0;
-  double lr = 0;                 // backbone rate at the epoch's last step
-  double seconds = 0;            // training part, wall clock
+  double lr = 0;       // backbone rate at the epoch's last step
+  double seconds = 0;  // training part, wall clock
   double validation_seconds = 0;
   double photos_per_second = 0;  // training part
   double loader_wait_share = 0;  // of the training part's wall clock
@@ -142,12 +142,12 @@ struct TrainResult {
   std::vector<std::string> classes;
   std::vector<EpochRecord> history;
   int best_epoch = 0;
-  Evaluation validation;           // of the best epoch
-  std::optional<Evaluation> test;  // when there is a test folder; scored once, with the best epoch
+  Evaluation validation;            // of the best epoch
+  std::optional<Evaluation> test;   // when there is a test folder; scored once, with the best epoch
   std::vector<Problem> unreadable;  // photos that were skipped
   std::vector<Problem> problems;    // the catalogue's
   std::string data_fingerprint;
-  double seconds = 0;               // whole run, wall clock, over all its sittings
+  double seconds = 0;  // whole run, wall clock, over all its sittings
   std::filesystem::path model_file;
   std::filesystem::path report_file;
 };

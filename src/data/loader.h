@@ -20,11 +20,11 @@
 namespace headstart {
 
 struct Batch {
-  int count = 0;                             // photos that are really there
-  std::vector<std::uint8_t> pixels;          // u8 [count, crop, crop, 3]
-  std::vector<std::int64_t> labels;          // [count]
-  std::vector<std::uint32_t> sample_indices; // [count], into the samples
-  int requested = 0;                         // photos that the order asked for: count plus the skipped ones
+  int count = 0;                              // photos that are really there
+  std::vector<std::uint8_t> pixels;           // u8 [count, crop, crop, 3]
+  std::vector<std::int64_t> labels;           // [count]
+  std::vector<std::uint32_t> sample_indices;  // [count], into the samples
+  int requested = 0;                          // photos that the order asked for: count plus the skipped ones
 };
 
 struct LoaderOptions {

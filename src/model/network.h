@@ -108,6 +108,7 @@ at::Device resolve_device(const std::string& name);
 Precision resolve_precision(Precision precision, const at::Device& device);
 
 // u8 [N, crop, crop, 3] → normalised [N, 3, crop, crop] channels_last on the device, in float32 or bfloat16.
-at::Tensor to_input(std::span<const std::uint8_t> pixels, int count, const Preprocessing& preprocessing, Precision precision, const at::Device& device);
+at::Tensor to_input(std::span<const std::uint8_t> pixels, int count, const Preprocessing& preprocessing, Precision precision,
+                    const at::Device& device);
 
 }  // namespace headstart

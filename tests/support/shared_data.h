@@ -19,5 +19,5 @@ inline std::filesystem::path shared_dir() {
 }  // namespace headstart::test
 
 // Ends the test as skipped, saying what was missing.
-#define HEADSTART_SKIP_WITHOUT(path)                                                            \
+#define HEADSTART_SKIP_WITHOUT(path) \
   if (!std::filesystem::exists(path)) GTEST_SKIP() << "skipped: " << (path) << " is not there"
