@@ -154,6 +154,10 @@ struct TrainResult {
 
 TrainResult train(const TrainOptions& options, const TrainCallbacks& callbacks = {});
 
+// What the publisher of the source model that `options` name does to a photo: the start for those who change a part of it
+// (TrainOptions::preprocessing replaces all of it). A known model is not fetched; of a weights file the tensors are read.
+Preprocessing source_preprocessing(const TrainOptions& options);
+
 // Goes on with a run from its last checkpoint. A finished run returns its result at once. Throws Error(kData) naming the photos when the
 // data changed since the checkpoint, Error(kUsage) naming the option when one in `expected` differs from the run's.
 struct ResumeOptions {
