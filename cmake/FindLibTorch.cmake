@@ -4,9 +4,14 @@
 # TorchConfig.cmake is not used: that of a CUDA wheel asks for the CUDA toolkit even where only the CPU library is linked.
 #
 # Target: LibTorch::LibTorch (torch_cpu, c10; with HEADSTART_CUDA also torch_cuda, c10_cuda). Variable: LibTorch_LIBRARY_DIR.
+if(HEADSTART_CUDA)
+  set(_libtorch_own libtorch-cuda)
+else()
+  set(_libtorch_own libtorch)
+endif()
 find_path(LibTorch_INCLUDE_DIR ATen/core/Tensor.h
   PATH_SUFFIXES include torch/include
-  HINTS ${CMAKE_PREFIX_PATH} ${PROJECT_SOURCE_DIR}/.deps/libtorch ${PROJECT_SOURCE_DIR}/.deps/libtorch-cuda)
+  HINTS ${CMAKE_PREFIX_PATH} $ENV{CMAKE_PREFIX_PATH} ${PROJECT_SOURCE_DIR}/.deps/${_libtorch_own})
 if(LibTorch_INCLUDE_DIR)
   get_filename_component(_libtorch_root ${LibTorch_INCLUDE_DIR} DIRECTORY)
   set(LibTorch_LIBRARY_DIR ${_libtorch_root}/lib)
