@@ -1,0 +1,33 @@
+// The command line as a whole: the tree of subcommands, what each needs from the program, and how failure becomes an exit code.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+
+#include "terminal.h"
+
+namespace headstart::cli {
+
+// What a subcommand works with. A chosen subcommand leaves its work in `action`; it runs when the whole command line has been understood.
+struct Context {
+  Console console;
+  std::function<void()> action;
+};
+
+// Adds one subcommand each (one file each). `context` outlives the app.
+void add_train(CLI::App& app, Context& context);
+void add_eval(CLI::App& app, Context& context);
+void add_predict(CLI::App& app, Context& context);
+void add_inspect(CLI::App& app, Context& context);
+void add_models(CLI::App& app, Context& context);
+void add_fetch(CLI::App& app, Context& context);
+void add_completion(CLI::App& app, Context& context);
+
+// A subcommand with --quiet and --verbose, its examples below the help.
+CLI::App* add_command(CLI::App& app, Context& context, const std::string& name, const std::string& description,
+                      const std::string& examples);
+
+// Runs the program; returns its exit code (docs/exit-codes.md).
+int run(int argc, char** argv);
+
+}  // namespace headstart::cli

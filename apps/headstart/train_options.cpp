@@ -1,0 +1,168 @@
+#include "train_options.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <sstream>
+
+#include "headstart/error.h"
+#include "options.h"
+
+namespace headstart::cli {
+namespace {
+
+void add_run_options(CLI::App& command, TrainRequest& request) {
+  TrainOptions& options = request.options;
+  command.add_option("photos", options.photos, "Folder of class folders, or of train/ with optional val/ and test/")->type_name("PHOTOS");
+  command
+      .add_option("--model", options.model, "Source model by name (see headstart models) or a weights file (default: efficientnet_lite0)")
+      ->type_name("NAME|FILE");
+  command
+      .add_option("--architecture", options.architecture,
+                  "Of a weights file whose tensors do not tell it, e.g. resnet18 (default: told from the tensors)")
+      ->type_name("NAME");
+  command.add_option("--out", options.out, "Run folder (default: runs/<photos>-<n>, the first free n)")->type_name("RUN");
+  command
+      .add_option("--resume", request.resume,
+                  "Go on with a run from its last checkpoint, to the same bits as if it had never stopped. Options given beside it must "
+                  "equal the run's; PHOTOS only where the folder has moved")
+      ->type_name("RUN");
+  add_seed(command, options.seed, "Of the split, the order, the crops and the new layer (default: 0)");
+  command.add_option("--log-file", request.log_file, "Append the library's messages with their times (default: none)")->type_name("FILE");
+}
+
+void add_recipe_options(CLI::App& command, TrainOptions& options) {
+  const auto group = [](CLI::Option* option) { option->group("Training"); };
+  group(add_choice(command, "--recipe", options.recipe, kRecipes,
+                   "finetune trains all layers; head only a new output layer, on features that are computed once (default: finetune)"));
+  group(add_count(command, "--epochs", options.epochs, 1, "Passes over the training photos (default: finetune 5, head 30)"));
+  group(add_count(command, "--batch-size", options.batch_size, 1, "Photos a step (default: finetune 32, head 256)"));
+  group(add_number(command, "--lr", options.lr, {.above_low = true},
+                   "Peak learning rate of the backbone, or of the head with --recipe head (default: SGD finetune 0.005, head 0.1; AdamW "
+                   "finetune 1e-4, head 1e-3)"));
+  group(add_number(command, "--head-lr-multiplier", options.head_lr_multiplier, {.above_low = true},
+                   "The new layer's rate over the backbone's (default: 10; finetune only)"));
+  group(add_number(command, "--warmup-epochs", options.warmup_epochs, {},
+                   "Linear warm-up, then cosine to zero; fractions allowed (default: finetune 0.5, head 0)"));
+  group(add_choice(command, "--optimizer", options.optimizer, kOptimizers, "(default: sgd)"));
+  group(add_number(command, "--momentum", options.momentum, {.high = 1}, "Of SGD, below 1 (default: 0.9)"));
+  group(add_number(command, "--weight-decay", options.weight_decay, {}, "Never on biases and norms (default: SGD 1e-4, AdamW 0.05)"));
+  group(add_number(command, "--label-smoothing", options.label_smoothing, {.high = 1}, "Below 1 (default: 0)"));
+  group(add_choice(command, "--imbalance", options.imbalance, kImbalances,
+                   "For classes of unequal size: weigh the loss by class, or draw every class equally often (default: none)"));
+  group(add_choice(command, "--batch-norm", options.batch_norm, kBatchNormPolicies,
+                   "train: batch statistics; frozen-statistics: the source model's, scale and shift trained; frozen: nothing changes "
+                   "(default: ResNets train, EfficientNet-Lite frozen-statistics, head frozen)"));
+  group(add_count(command, "--accumulate", options.accumulate, 1, "Batches an optimizer step (default: 1)"));
+  group(add_number(command, "--clip-norm", options.clip_norm, {}, "Largest gradient norm; 0 clips nothing (default: 0)"));
+}
+
+void add_machine_options(CLI::App& command, TrainOptions& options) {
+  add_device_option(command, options.device, "Where to compute (default: auto, the first GPU that LibTorch can use, else the processor)");
+  add_choice(command, "--precision", options.precision, kPrecisions,
+             "Number format of the network (default: auto, bfloat16 where the device is fast with it)")
+      ->group("Machine");
+  add_count(command, "--threads", options.threads, 0, "Threads (default: 0, all cores)")->group("Machine");
+}
+
+std::array<float, 3> parse_channels(const std::string& option, const std::string& text, const NumberRange& range) {
+  std::array<float, 3> values{};
+  std::istringstream stream(text);
+  std::size_t count = 0;
+  for (std::string part; std::getline(stream, part, ','); ++count) {
+    if (count < values.size()) values[count] = static_cast<float>(parse_number(option, part, range));
+  }
+  if (count != values.size() || text.back() == ',') {
+    throw Error(ErrorCategory::kUsage, fmt::format("{}: expected three numbers R,G,B, found '{}'", option, text));
+  }
+  return values;
+}
+
+CLI::Option* add_channels(CLI::App& command, const std::string& name, std::optional<std::array<float, 3>>& target, const NumberRange& range,
+                          const std::string& help) {
+  const auto assign = [&target, range, name](const std::string& text) { target = parse_channels(name, text, range); };
+  return command.add_option_function<std::string>(name, assign, help)->type_name("R,G,B")->group("Reading photos");
+}
+
+void add_pixel_options(CLI::App& command, TrainRequest& request) {
+  const std::string group = "Reading photos";
+  add_number(command, "--validation-fraction", request.options.validation_fraction, {.high = 1, .above_low = true},
+             "Share of the training photos that is set aside where there is no val/ folder (default: 0.2)")
+      ->group(group);
+  add_number(command, "--max-unreadable-share", request.options.max_unreadable_share, {.high = 1},
+             "Stop when more of a split cannot be read (default: 0.1)")
+      ->group(group);
+  add_decode_options(command, request.decode);
+  add_choice(command, "--resize", request.resize, kResizeModes,
+             "shorter: the shorter side to --resize-size, the other in proportion; squash: both (default: the source model's, shorter)")
+      ->group(group);
+  add_count(command, "--resize-size", request.resize_size, 1, "Pixels (default: the source model's, 256)")->group(group);
+  add_count(command, "--crop-size", request.crop_size, 1, "Pixels that the network sees, square (default: the source model's, 224)")
+      ->group(group);
+  add_choice(command, "--interpolation", request.interpolation, kInterpolations, "(default: the source model's)")->group(group);
+  add_channels(command, "--mean", request.mean, {.high = 1}, "Subtracted from R, G and B in [0, 1] (default: the source model's)");
+  add_channels(command, "--std", request.std, {.above_low = true}, "Divides R, G and B (default: the source model's)");
+}
+
+void add_augmentation_options(CLI::App& command, Augmentation& augmentation) {
+  const std::string group = "Augmentation";
+  const NumberRange share{.high = 1, .above_low = true};
+  add_number(command, "--min-area", augmentation.min_area, share, "Smallest crop, as a share of the photo (default: 0.08)")->group(group);
+  add_number(command, "--max-area", augmentation.max_area, share, "Largest crop (default: 1)")->group(group);
+  add_number(command, "--min-aspect", augmentation.min_aspect, {.above_low = true}, "Narrowest crop, width over height (default: 0.75)")
+      ->group(group);
+  add_number(command, "--max-aspect", augmentation.max_aspect, {.above_low = true}, "Widest crop (default: 1.3333)")->group(group);
+  add_number(command, "--flip-probability", augmentation.flip_probability, {.high = 1}, "Of a mirror image (default: 0.5)")->group(group);
+  command
+      .add_flag_callback(
+          "--exact-augmentation", [&augmentation] { augmentation.fast_decode = false; },
+          "Crops equal to Pillow's in every bit (default: scaled JPEG decoding, which is faster)")
+      ->group(group);
+}
+
+bool given(const CLI::App& command, const std::string& name) { return command.count(name) > 0; }
+
+}  // namespace
+
+void add_train_options(CLI::App& command, TrainRequest& request) {
+  add_run_options(command, request);
+  add_recipe_options(command, request.options);
+  add_machine_options(command, request.options);
+  add_pixel_options(command, request);
+  add_augmentation_options(command, request.options.augmentation);
+}
+
+TrainOptions train_options(const CLI::App& command, const TrainRequest& request) {
+  TrainOptions options = request.options;
+  if (given(command, "--ignore-exif") || given(command, "--drop-alpha") || given(command, "--max-pixels")) options.decode = request.decode;
+  if (!request.resize && !request.resize_size && !request.crop_size && !request.interpolation && !request.mean && !request.std) {
+    return options;
+  }
+  Preprocessing changed = source_preprocessing(options);
+  changed.resize_mode = request.resize.value_or(changed.resize_mode);
+  changed.resize_size = request.resize_size.value_or(changed.resize_size);
+  changed.crop_size = request.crop_size.value_or(changed.crop_size);
+  changed.interpolation = request.interpolation.value_or(changed.interpolation);
+  changed.mean = request.mean.value_or(changed.mean);
+  changed.std = request.std.value_or(changed.std);
+  options.preprocessing = changed;
+  return options;
+}
+
+ResumeOptions resume_options(const CLI::App& command, const TrainRequest& request) {
+  ResumeOptions resume;
+  resume.run = *request.resume;
+  if (!request.options.photos.empty()) resume.photos = request.options.photos;
+  if (given(command, "--device")) resume.device = request.options.device;
+  // What names the run, and what does not change its bits.
+  const std::vector<std::string> own = {"resume", "device", "log_file", "quiet", "verbose", "out"};
+  for (const auto& [name, value] : given_options(command)) {
+    if (std::find(own.begin(), own.end(), name) == own.end()) resume.expected[name] = value;
+  }
+  if (given(command, "--out") && !std::filesystem::equivalent(request.options.out, resume.run)) {
+    throw Error(ErrorCategory::kUsage, "--out: a resumed run stays in its folder; leave --out away");
+  }
+  return resume;
+}
+
+}  // namespace headstart::cli

@@ -1,0 +1,36 @@
+// The options of `train`: what a person asks for, before the library resolves it.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <array>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "headstart/train.h"
+
+namespace headstart::cli {
+
+struct TrainRequest {
+  TrainOptions options;
+  std::optional<std::filesystem::path> resume;  // the run folder to go on with
+  std::filesystem::path log_file;
+  // Parts of the source model's own preprocessing that are replaced.
+  std::optional<ResizeMode> resize;
+  std::optional<int> resize_size, crop_size;
+  std::optional<Interpolation> interpolation;
+  std::optional<std::array<float, 3>> mean, std;
+  DecodeOptions decode;
+};
+
+// Declares every option of `train` on the subcommand; `request` outlives it.
+void add_train_options(CLI::App& command, TrainRequest& request);
+
+// TrainOptions with the changed parts of the preprocessing filled in.
+TrainOptions train_options(const CLI::App& command, const TrainRequest& request);
+
+// What was given beside --resume, as the run must have it.
+ResumeOptions resume_options(const CLI::App& command, const TrainRequest& request);
+
+}  // namespace headstart::cli

@@ -1,0 +1,147 @@
+#include "train_view.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <vector>
+
+#include "interrupt.h"
+#include "options.h"
+#include "text.h"
+
+namespace headstart::cli {
+namespace {
+
+constexpr std::size_t kMostClassesNamed = 8;
+
+// A path as a person would type it from here.
+std::string shown(const std::filesystem::path& path) {
+  std::error_code error;
+  const std::filesystem::path relative = std::filesystem::proximate(path, error);
+  const bool shorter = !error && !relative.empty() && relative.begin()->string() != "..";
+  return printable((shorter ? relative : path).string());
+}
+
+std::string classes_text(const Catalog& catalog) {
+  std::vector<std::int64_t> photos(catalog.classes.size());
+  for (const Sample& sample : catalog.train) ++photos[static_cast<std::size_t>(sample.label)];
+  std::string text;
+  for (std::size_t c = 0; c < std::min(photos.size(), kMostClassesNamed); ++c) {
+    text += fmt::format("{}{} ({})", c == 0 ? "" : ", ", printable(catalog.classes[c]), grouped(photos[c]));
+  }
+  if (photos.size() > kMostClassesNamed) text += fmt::format(" and {} more", photos.size() - kMostClassesNamed);
+  return text;
+}
+
+std::string photos_text(const ResolvedOptions& options, const Catalog& catalog) {
+  std::string text = fmt::format("{}: {} to train on, {} to validate", shown(options.photos), grouped(std::ssize(catalog.train)),
+                                 grouped(std::ssize(catalog.validation)));
+  if (catalog.validation_was_split_off) text += fmt::format(" (set aside by seed {})", options.seed);
+  return text + (catalog.test.empty() ? ", no test folder" : fmt::format(", {} to test at the end", grouped(std::ssize(catalog.test))));
+}
+
+std::string recipe_text(const ResolvedOptions& options) {
+  std::string text =
+      fmt::format("{}: {}, batch size {}, {}, learning rate {:g}", word_of(kRecipes, options.recipe), count_text(options.epochs, "epoch"),
+                  options.batch_size, options.optimizer == OptimizerKind::kSgd ? "SGD" : "AdamW", options.lr);
+  if (options.recipe == Recipe::kFinetune) text += fmt::format(" (new layer {:g}x)", options.head_lr_multiplier);
+  if (options.warmup_epochs > 0) text += fmt::format(", warm-up {:g}", options.warmup_epochs);
+  if (options.imbalance != Imbalance::kNone) text += fmt::format(", {}", word_of(kImbalances, options.imbalance));
+  return text;
+}
+
+std::string stage_title(Stage stage) {
+  switch (stage) {
+    case Stage::kScan:
+      return "Scanning photos";
+    case Stage::kFeatures:
+      return "Computing features";
+    case Stage::kTrain:
+      return "Training";
+    case Stage::kValidate:
+      return "Validating";
+    case Stage::kTest:
+      return "Testing";
+    case Stage::kReport:
+      return "Writing the report";
+  }
+  return "Working";
+}
+
+std::string accuracy_line(const char* name, const Metrics& metrics, const Paint& paint) {
+  const auto right = static_cast<std::int64_t>(std::llround(metrics.top1 * static_cast<double>(metrics.photos)));
+  return fmt::format("{:<20} {}  (95% interval {} to {}; {} of {} photos)\n", name, paint.bold(percent_text(metrics.top1)),
+                     percent_text(metrics.top1_interval.low), percent_text(metrics.top1_interval.high), grouped(right),
+                     grouped(metrics.photos));
+}
+
+}  // namespace
+
+TrainCallbacks TrainView::callbacks() {
+  TrainCallbacks callbacks;
+  callbacks.on_start = [this](const ResolvedOptions& options, const Catalog& catalog) { on_start(options, catalog); };
+  callbacks.on_stage = [this](Stage stage, std::int64_t done, std::int64_t total) { on_stage(stage, done, total); };
+  callbacks.on_step = [this](const StepProgress& step) { on_step(step); };
+  callbacks.on_epoch = [this](const EpochRecord& epoch) { on_epoch(epoch); };
+  callbacks.should_stop = interrupted;
+  return callbacks;
+}
+
+void TrainView::on_start(const ResolvedOptions& options, const Catalog& catalog) {
+  run_ = options.out;
+  epochs_ = options.epochs;
+  progress_.reset();
+  const Paint& paint = console_.paint();
+  const std::string source = options.model == options.architecture ? "" : fmt::format(" from {}", shown(options.model));
+  const auto row = [&](std::string_view name, const std::string& text) {
+    console_.say(fmt::format("{}  {}", paint.dim(fmt::format("{:<8}", name)), text));
+  };
+  row("photos", photos_text(options, catalog));
+  row(count_text(std::ssize(catalog.classes), "class"), classes_text(catalog));
+  row("model", options.architecture + source);
+  row("recipe", recipe_text(options));
+  row("device", fmt::format("{}, {}, {}", options.device, count_text(options.threads, "thread"), word_of(kPrecisions, options.precision)));
+  row("run", shown(options.out));
+  for (const Problem& problem : catalog.problems) console_.warn(fmt::format("{}: {}", printable(problem.path), printable(problem.reason)));
+}
+
+Progress& TrainView::progress(const std::string& title) {
+  if (!progress_ || progress_->title() != title) progress_.emplace(console_, title);
+  return *progress_;
+}
+
+void TrainView::on_stage(Stage stage, std::int64_t done, std::int64_t total) { progress(stage_title(stage)).update(done, total); }
+
+void TrainView::on_step(const StepProgress& step) {
+  const std::string extra = fmt::format("loss {:.3f}  top-1 {}", step.train_loss, percent_text(step.train_top1));
+  progress(fmt::format("Epoch {}/{}", step.epoch, step.epochs)).update(step.photos_done, step.photos_total, extra);
+}
+
+void TrainView::on_epoch(const EpochRecord& epoch) {
+  progress_.reset();
+  const Paint& paint = console_.paint();
+  const int digits = static_cast<int>(std::to_string(epochs_).size());
+  console_.say(fmt::format("epoch {:>{}}/{}  train loss {:.4f}, top-1 {:>6}  validation loss {:.4f}, top-1 {}  {}{}", epoch.epoch, digits,
+                           epochs_, epoch.train_loss, percent_text(epoch.train_top1), epoch.validation_loss,
+                           paint.bold(fmt::format("{:>6}", percent_text(epoch.validation_top1))),
+                           duration_text(epoch.seconds + epoch.validation_seconds), epoch.best ? paint.green("  best") : ""));
+  if (console_.verbosity() == Verbosity::kVerbose) {
+    console_.say(paint.dim(fmt::format("  {:.1f} photos/s, waited for photos {} of the time, learning rate {:.3g}", epoch.photos_per_second,
+                                       percent_text(epoch.loader_wait_share), epoch.lr)));
+  }
+}
+
+std::string outcome_text(const TrainResult& result, const Paint& paint) {
+  std::string text = accuracy_line("validation accuracy", result.validation.metrics, paint);
+  if (result.test) text += accuracy_line("test accuracy", result.test->metrics, paint);
+  text +=
+      fmt::format("{:<20} {} of {}, {} in all\n", "best epoch", result.best_epoch, result.history.size(), duration_text(result.seconds));
+  text += fmt::format("{:<20} {}\n", "skipped photos", result.unreadable.empty() ? "none" : grouped(std::ssize(result.unreadable)));
+  text += fmt::format("{:<20} {}\n{:<20} {}\n", "model", shown(result.model_file), "report", shown(result.report_file));
+  const std::string model = shell_quoted(shown(result.model_file));
+  return text + fmt::format("\nNext:\n  headstart predict {0} PHOTO...\n  headstart eval {0} PHOTOS\n", model);
+}
+
+}  // namespace headstart::cli

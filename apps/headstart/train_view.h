@@ -1,0 +1,38 @@
+// What a person sees of a training: the plan, progress, a line an epoch, the outcome.
+//
+// Thread-safety: as TrainCallbacks: one thread at a time. Ownership: borrows the Console.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "headstart/train.h"
+#include "progress.h"
+#include "terminal.h"
+
+namespace headstart::cli {
+
+class TrainView {
+ public:
+  explicit TrainView(Console& console) : console_(console) {}
+  TrainCallbacks callbacks();
+  // Empty until the run has a folder.
+  const std::filesystem::path& run() const { return run_; }
+
+ private:
+  void on_start(const ResolvedOptions& options, const Catalog& catalog);
+  void on_stage(Stage stage, std::int64_t done, std::int64_t total);
+  void on_step(const StepProgress& step);
+  void on_epoch(const EpochRecord& epoch);
+  Progress& progress(const std::string& title);
+  Console& console_;
+  std::optional<Progress> progress_;
+  std::filesystem::path run_;
+  int epochs_ = 0;
+};
+
+// The outcome for standard output: accuracies with their intervals, what was skipped, where everything is, what to do next.
+std::string outcome_text(const TrainResult& result, const Paint& paint);
+
+}  // namespace headstart::cli
