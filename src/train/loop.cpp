@@ -1,0 +1,198 @@
+#include "train/loop.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <cmath>
+#include <utility>
+
+#include "headstart/error.h"
+#include "headstart/evaluate.h"
+
+namespace headstart {
+namespace {
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+bool stop_asked(const Run& run) { return run.callbacks.should_stop && run.callbacks.should_stop(); }
+
+// ---- steps
+
+std::int64_t current_step(const Run& run) {
+  const Position& position = run.state.position;
+  return position.epoch * run.schedule.steps_per_epoch + position.batch / run.options().accumulate;
+}
+
+// The batches of one optimizer step; empty at the end of the epoch.
+std::vector<LearningBatch> next_batches(Workload& workload, int accumulate) {
+  std::vector<LearningBatch> batches;
+  while (static_cast<int>(batches.size()) < accumulate) {
+    std::optional<LearningBatch> batch = workload.next();
+    if (!batch) break;
+    batches.push_back(std::move(*batch));
+  }
+  return batches;
+}
+
+// 1 a photo, or the weights of their classes.
+double loss_weight(const Run& run, const LearningBatch& batch) {
+  if (!run.class_weights.defined() || batch.count == 0) return static_cast<double>(batch.count);
+  return run.class_weights.index_select(0, batch.labels).sum(at::kDouble).item<double>();
+}
+
+[[noreturn]] void report_divergence(const Run& run, double loss, double lr) {
+  throw Error(
+      ErrorCategory::kTraining,
+      fmt::format("training diverged: the loss is {} in epoch {} at step {} with lr {:.3g}; the last checkpoint is kept. Try a lower lr "
+                  "(a tenth), a longer warm-up, clip_norm 1{}",
+                  loss, run.state.position.epoch + 1, current_step(run) + 1, lr,
+                  run.options().precision == Precision::kBFloat16 ? ", or float32" : ""));
+}
+
+void report_step(const Run& run, double epoch_seconds) {
+  if (!run.callbacks.on_step) return;
+  const EpochSums& sums = run.state.sums;
+  const double photos = static_cast<double>(std::max<std::int64_t>(sums.photos, 1));
+  run.callbacks.on_step({.epoch = run.state.position.epoch + 1,
+                         .epochs = run.options().epochs,
+                         .photos_done = sums.requested,
+                         .photos_total = static_cast<std::int64_t>(run.catalog.train.size()),
+                         .train_loss = sums.weight > 0 ? sums.loss / sums.weight : 0,
+                         .train_top1 = static_cast<double>(sums.correct) / photos,
+                         .photos_per_second = epoch_seconds > 0 ? static_cast<double>(sums.photos) / epoch_seconds : 0});
+}
+
+// The steps of the epoch under way, from where it stands. False: stopped between two steps, everything in the state.
+bool train_epoch(Run& run) {
+  EpochSums& sums = run.state.sums;
+  const Clock::time_point start = Clock::now();
+  const double seconds_before = sums.seconds, wait_before = sums.wait_seconds;
+  run.workload->start(static_cast<std::uint32_t>(run.state.position.epoch), run.state.position.batch);
+  while (!stop_asked(run)) {
+    const std::vector<LearningBatch> batches = next_batches(*run.workload, run.options().accumulate);
+    if (batches.empty()) return true;
+    train_step(run, batches, learning_rate(run.schedule, current_step(run)));
+    run.state.position.batch += static_cast<std::int64_t>(batches.size());
+    sums.seconds = seconds_before + seconds_since(start);
+    sums.wait_seconds = wait_before + run.workload->wait_seconds();
+    report_step(run, sums.seconds);
+  }
+  return false;
+}
+
+// ---- between epochs
+
+// Better accuracy, or at equal accuracy the lower loss.
+bool beats_best(const Run& run, const EpochRecord& record) {
+  const TrainResult& progress = run.state.progress;
+  if (progress.best_epoch == 0) return true;
+  const EpochRecord& best = progress.history[progress.best_epoch - 1];
+  if (record.validation_top1 != best.validation_top1) return record.validation_top1 > best.validation_top1;
+  return record.validation_loss < best.validation_loss;
+}
+
+EpochRecord validate_epoch(Run& run) {
+  const EpochSums& sums = run.state.sums;
+  const Clock::time_point start = Clock::now();
+  const ScoredSamples scored = run.workload->validate(run.callbacks);
+  check_unreadable(scored.unreadable, run.catalog.validation.size(), Split::kValidation, run.options());
+  const Metrics metrics = compute_metrics(scored.photos, static_cast<int>(run.catalog.classes.size()));
+  const double lr = learning_rate(run.schedule, (run.state.position.epoch + 1) * run.schedule.steps_per_epoch - 1);
+  if (!std::isfinite(metrics.mean_loss)) report_divergence(run, metrics.mean_loss, lr);
+  add_unreadable(run.state.progress.unreadable, scored.unreadable);
+  const double photos = static_cast<double>(std::max<std::int64_t>(sums.photos, 1));
+  return {.epoch = run.state.position.epoch + 1,
+          .train_loss = sums.weight > 0 ? sums.loss / sums.weight : 0,
+          .train_top1 = static_cast<double>(sums.correct) / photos,
+          .validation_loss = metrics.mean_loss,
+          .validation_top1 = metrics.top1,
+          .lr = lr,
+          .seconds = sums.seconds,
+          .validation_seconds = seconds_since(start),
+          .photos_per_second = sums.seconds > 0 ? static_cast<double>(sums.photos) / sums.seconds : 0,
+          .loader_wait_share = sums.seconds > 0 ? sums.wait_seconds / sums.seconds : 0};
+}
+
+// The model file before the checkpoint: a kill between the two repeats some steps, and writes the same model file again.
+void save(Run& run) {
+  if (std::exchange(run.best_unsaved, false)) run.folder.save_model(run.state, run.state.best);
+  Checkpoint checkpoint = run.state;
+  add_unreadable(checkpoint.progress.unreadable, run.workload->skipped());
+  checkpoint.progress.seconds = run.seconds_before + seconds_since(run.sitting_began);
+  checkpoint.model = run.network->state();
+  checkpoint.optimizer = run.optimizer->state();
+  run.folder.save_checkpoint(checkpoint);
+  run.folder.save_progress(checkpoint.progress);
+  run.last_saved = Clock::now();
+}
+
+// Epochs on stored features take fractions of a second: saving each would cost more than training.
+bool due_for_saving(const Run& run) {
+  constexpr double kSecondsBetween = 10;
+  const bool first_or_last = run.state.position.epoch == 1 || run.state.position.epoch == run.options().epochs;
+  return run.options().recipe != Recipe::kHead || first_or_last || seconds_since(run.last_saved) >= kSecondsBetween;
+}
+
+void finish_epoch(Run& run, EpochRecord record) {
+  Checkpoint& state = run.state;
+  add_unreadable(state.progress.unreadable, run.workload->skipped());
+  record.best = beats_best(run, record);
+  state.progress.history.push_back(record);
+  if (record.best) {
+    state.progress.best_epoch = record.epoch;
+    state.best = run.network->state();
+    run.best_unsaved = true;
+  }
+  state.position = {.epoch = record.epoch, .batch = 0};
+  state.sums = {};
+  if (due_for_saving(run)) save(run);
+  if (run.callbacks.on_epoch) run.callbacks.on_epoch(record);
+}
+
+[[noreturn]] void stop(Run& run) {
+  save(run);
+  throw Error(ErrorCategory::kInterrupted,
+              fmt::format("training was stopped in epoch {} of {}; the run in {} can be resumed",
+                          std::min(run.state.position.epoch + 1, run.options().epochs), run.options().epochs, run.folder.path().string()));
+}
+
+}  // namespace
+
+void fit(Run& run) {
+  while (run.state.position.epoch < run.options().epochs) {
+    if (!train_epoch(run)) stop(run);
+    EpochRecord record;
+    try {
+      record = validate_epoch(run);
+    } catch (const Error& error) {
+      if (error.category() != ErrorCategory::kInterrupted) throw;
+      stop(run);
+    }
+    finish_epoch(run, record);
+  }
+}
+
+void train_step(Run& run, std::span<const LearningBatch> batches, double lr) {
+  EpochSums& sums = run.state.sums;
+  double weight = 0;
+  for (const LearningBatch& batch : batches) weight += loss_weight(run, batch);
+  for (const LearningBatch& batch : batches) {
+    sums.requested += batch.requested;
+    if (batch.count == 0) continue;
+    const at::Tensor logits = run.workload->logits(batch);
+    const at::Tensor loss = at::cross_entropy_loss(logits, batch.labels, run.class_weights, at::Reduction::Sum, /*ignore_index=*/-100,
+                                                   run.options().label_smoothing);
+    const double batch_loss = loss.item<double>();
+    if (!std::isfinite(batch_loss)) report_divergence(run, batch_loss, lr);
+    (loss / weight).backward();
+    sums.loss += batch_loss;
+    sums.correct += logits.argmax(1).eq(batch.labels).sum().item<std::int64_t>();
+    sums.photos += batch.count;
+  }
+  if (weight == 0) return;  // not one of the photos could be read
+  sums.weight += weight;
+  if (run.options().clip_norm > 0) run.optimizer->clip_gradients(run.options().clip_norm);
+  run.optimizer->step(lr);
+}
+
+}  // namespace headstart

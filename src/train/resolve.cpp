@@ -1,0 +1,160 @@
+#include "train/resolve.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <string_view>
+
+#include "core/thread_pool.h"
+#include "headstart/error.h"
+
+namespace headstart {
+namespace {
+
+// One row a recipe and family of networks; docs/recipes.md says what each figure rests on.
+struct RecipeDefaults {
+  int epochs;
+  int batch_size;
+  double sgd_lr;
+  double adamw_lr;
+  double head_lr_multiplier;
+  double warmup_epochs;
+  BatchNormPolicy batch_norm;
+};
+
+RecipeDefaults recipe_defaults(Recipe recipe, std::string_view architecture) {
+  if (recipe == Recipe::kHead) {
+    return {.epochs = 30,
+            .batch_size = 256,
+            .sgd_lr = 0.1,
+            .adamw_lr = 1e-3,
+            .head_lr_multiplier = 1,
+            .warmup_epochs = 0,
+            .batch_norm = BatchNormPolicy::kFrozen};
+  }
+  const bool lite = architecture.starts_with("efficientnet_lite");
+  return {.epochs = 5,
+          .batch_size = 32,
+          .sgd_lr = 0.005,
+          .adamw_lr = 1e-4,
+          .head_lr_multiplier = 10,
+          .warmup_epochs = 0.5,
+          .batch_norm = lite ? BatchNormPolicy::kFrozenStatistics : BatchNormPolicy::kTrain};
+}
+
+constexpr double kSgdMomentum = 0.9, kSgdWeightDecay = 1e-4, kAdamWWeightDecay = 0.05;
+
+template <typename T>
+void expect(bool holds, std::string_view option, std::string_view range, const T& value) {
+  if (holds) return;
+  throw Error(ErrorCategory::kUsage, fmt::format("training: option {} must be {}, but is {}", option, range, value));
+}
+
+void check_schedule(const TrainOptions& o) {
+  if (o.epochs) expect(*o.epochs >= 1 && *o.epochs <= 100'000, "epochs", "from 1 to 100000", *o.epochs);
+  if (o.batch_size) expect(*o.batch_size >= 1 && *o.batch_size <= 65'536, "batch_size", "from 1 to 65536", *o.batch_size);
+  if (o.lr) expect(std::isfinite(*o.lr) && *o.lr > 0, "lr", "positive", *o.lr);
+  if (o.head_lr_multiplier) {
+    expect(std::isfinite(*o.head_lr_multiplier) && *o.head_lr_multiplier > 0, "head_lr_multiplier", "positive", *o.head_lr_multiplier);
+  }
+  if (o.warmup_epochs) expect(std::isfinite(*o.warmup_epochs) && *o.warmup_epochs >= 0, "warmup_epochs", "0 or more", *o.warmup_epochs);
+  if (o.momentum) expect(*o.momentum >= 0 && *o.momentum < 1, "momentum", "in [0, 1)", *o.momentum);
+  if (o.weight_decay) expect(std::isfinite(*o.weight_decay) && *o.weight_decay >= 0, "weight_decay", "0 or more", *o.weight_decay);
+  expect(o.label_smoothing >= 0 && o.label_smoothing < 1, "label_smoothing", "in [0, 1)", o.label_smoothing);
+  expect(o.accumulate >= 1 && o.accumulate <= 65'536, "accumulate", "from 1 to 65536", o.accumulate);
+  expect(std::isfinite(o.clip_norm) && o.clip_norm >= 0, "clip_norm", "0 (no clipping) or more", o.clip_norm);
+}
+
+void check_pixels(const TrainOptions& o) {
+  const Augmentation& a = o.augmentation;
+  expect(a.min_area > 0 && a.min_area <= 1, "min_area", "in (0, 1]", a.min_area);
+  expect(a.max_area >= a.min_area && a.max_area <= 1, "max_area", "from min_area to 1", a.max_area);
+  expect(std::isfinite(a.min_aspect) && a.min_aspect > 0, "min_aspect", "positive", a.min_aspect);
+  expect(std::isfinite(a.max_aspect) && a.max_aspect >= a.min_aspect, "max_aspect", "min_aspect or more", a.max_aspect);
+  expect(a.flip_probability >= 0 && a.flip_probability <= 1, "flip_probability", "in [0, 1]", a.flip_probability);
+  if (!o.preprocessing) return;
+  const Preprocessing& p = *o.preprocessing;
+  expect(p.crop_size >= 1 && p.crop_size <= 4096, "crop_size", "from 1 to 4096", p.crop_size);
+  expect(p.resize_size >= 1 && p.resize_size <= 16'384, "resize_size", "from 1 to 16384", p.resize_size);
+  for (const float std : p.std) expect(std::isfinite(std) && std > 0, "std", "positive", std);
+}
+
+void check_combinations(const TrainOptions& o) {
+  if (o.optimizer == OptimizerKind::kAdamW && o.momentum) {
+    throw Error(ErrorCategory::kUsage,
+                fmt::format("training: option momentum ({}) belongs to SGD; AdamW has none: leave it out", *o.momentum));
+  }
+  if (o.recipe != Recipe::kHead) return;
+  if (o.head_lr_multiplier.value_or(1) != 1) {
+    throw Error(ErrorCategory::kUsage,
+                fmt::format("training: option head_lr_multiplier ({}) has no meaning with the recipe head, whose lr is "
+                            "the head's own: leave it out",
+                            *o.head_lr_multiplier));
+  }
+  if (o.batch_norm.value_or(BatchNormPolicy::kFrozen) != BatchNormPolicy::kFrozen) {
+    throw Error(ErrorCategory::kUsage,
+                "training: option batch_norm must be frozen with the recipe head, which leaves the backbone as it is");
+  }
+}
+
+std::filesystem::path free_run_folder(const std::filesystem::path& photos) {
+  std::filesystem::path name = photos.lexically_normal();
+  if (!name.has_filename()) name = name.parent_path();  // "photos/" names the folder "photos"
+  for (int n = 1;; ++n) {
+    const std::filesystem::path folder = std::filesystem::path("runs") / fmt::format("{}-{}", name.filename().string(), n);
+    std::error_code error;
+    if (!std::filesystem::exists(folder, error)) return folder;
+  }
+}
+
+}  // namespace
+
+void check_options(const TrainOptions& options) {
+  if (options.photos.empty()) throw Error(ErrorCategory::kUsage, "training: no folder of photos was named");
+  check_schedule(options);
+  check_pixels(options);
+  check_combinations(options);
+  expect(options.threads >= 0 && options.threads <= 1024, "threads", "from 0 (all cores) to 1024", options.threads);
+  expect(options.validation_fraction > 0 && options.validation_fraction < 1, "validation_fraction", "between 0 and 1",
+         options.validation_fraction);
+  expect(options.max_unreadable_share >= 0 && options.max_unreadable_share <= 1, "max_unreadable_share", "in [0, 1]",
+         options.max_unreadable_share);
+}
+
+ResolvedOptions resolve_options(const TrainOptions& options, const Source& source) {
+  const RecipeDefaults defaults = recipe_defaults(options.recipe, source.architecture->name);
+  const at::Device device = resolve_device(options.device);
+  ResolvedOptions r;
+  r.photos = std::filesystem::absolute(options.photos);
+  r.out = std::filesystem::absolute(options.out.empty() ? free_run_folder(r.photos) : options.out);
+  r.model = source.model;
+  r.architecture = source.architecture->name;
+  r.model_sha256 = source.sha256;
+  r.recipe = options.recipe;
+  r.epochs = options.epochs.value_or(defaults.epochs);
+  r.batch_size = options.batch_size.value_or(defaults.batch_size);
+  r.optimizer = options.optimizer.value_or(OptimizerKind::kSgd);
+  const bool sgd = r.optimizer == OptimizerKind::kSgd;
+  r.lr = options.lr.value_or(sgd ? defaults.sgd_lr : defaults.adamw_lr);
+  r.head_lr_multiplier = options.head_lr_multiplier.value_or(defaults.head_lr_multiplier);
+  r.warmup_epochs = options.warmup_epochs.value_or(defaults.warmup_epochs);
+  r.momentum = sgd ? options.momentum.value_or(kSgdMomentum) : 0;
+  r.weight_decay = options.weight_decay.value_or(sgd ? kSgdWeightDecay : kAdamWWeightDecay);
+  r.label_smoothing = options.label_smoothing;
+  r.imbalance = options.imbalance;
+  r.batch_norm = options.batch_norm.value_or(defaults.batch_norm);
+  r.accumulate = options.accumulate;
+  r.clip_norm = options.clip_norm;
+  r.precision = resolve_precision(options.precision, device);
+  r.device = device.str();
+  r.threads = resolve_threads(options.threads);
+  r.seed = options.seed;
+  r.validation_fraction = options.validation_fraction;
+  r.max_unreadable_share = options.max_unreadable_share;
+  r.preprocessing = options.preprocessing.value_or(source.preprocessing);
+  if (options.decode) r.preprocessing.decode = *options.decode;
+  r.augmentation = options.augmentation;
+  return r;
+}
+
+}  // namespace headstart

@@ -1,0 +1,129 @@
+#include "train/run_folder.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <system_error>
+
+#include "core/file.h"
+#include "core/text.h"
+#include "headstart/error.h"
+#include "report/html_report.h"
+#include "report/run_files.h"
+#include "weights/model_file.h"
+
+namespace headstart {
+namespace {
+
+// run.json is what makes a folder a run.
+constexpr const char* kRun = "run.json";
+constexpr const char* kCheckpoint = "checkpoint.safetensors";
+constexpr const char* kModel = "model.safetensors";
+constexpr const char* kDataset = "dataset.csv";
+constexpr const char* kPredictions = "predictions.csv";
+constexpr const char* kLog = "log.csv";
+
+bool is_there(const std::filesystem::path& path) {
+  std::error_code error;
+  return std::filesystem::exists(path, error);
+}
+
+// The run's final figures where there are any, else those that were measured after the best epoch.
+std::map<std::string, double> model_metrics(const TrainResult& progress) {
+  std::map<std::string, double> metrics;
+  if (progress.validation.metrics.photos > 0) {
+    metrics["validation_top1"] = progress.validation.metrics.top1;
+    metrics["validation_loss"] = progress.validation.metrics.mean_loss;
+  } else if (progress.best_epoch > 0) {
+    const EpochRecord& best = progress.history[progress.best_epoch - 1];
+    metrics["validation_top1"] = best.validation_top1;
+    metrics["validation_loss"] = best.validation_loss;
+  }
+  if (progress.test) {
+    metrics["test_top1"] = progress.test->metrics.top1;
+    metrics["test_loss"] = progress.test->metrics.mean_loss;
+  }
+  return metrics;
+}
+
+ModelInfo model_info(const Checkpoint& run) {
+  const ResolvedOptions& options = run.progress.options;
+  ModelInfo info{.architecture = options.architecture,
+                 .classes = run.progress.classes,
+                 .preprocessing = options.preprocessing,
+                 .metrics = model_metrics(run.progress),
+                 .provenance = run.provenance};
+  info.provenance["headstart_version"] = HEADSTART_VERSION;
+  info.provenance["date"] = utc_timestamp();
+  info.provenance["seed"] = std::to_string(options.seed);
+  info.provenance["recipe"] = options.recipe == Recipe::kHead ? "head" : "finetune";
+  info.provenance["epoch"] = std::to_string(run.progress.best_epoch);
+  info.provenance["data_fingerprint"] = run.progress.data_fingerprint;
+  return info;
+}
+
+}  // namespace
+
+RunFolder RunFolder::create(const std::filesystem::path& folder) {
+  for (const char* const name : {kRun, kCheckpoint, kModel}) {
+    if (!is_there(folder / name)) continue;
+    throw Error(ErrorCategory::kUsage, fmt::format("run folder {}: it holds a run already ({}); go on with it by --resume, or name another "
+                                                   "folder by --out",
+                                                   folder.string(), name));
+  }
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) throw Error(ErrorCategory::kFile, fmt::format("run folder {}: cannot be made: {}", folder.string(), error.message()));
+  return RunFolder(folder);
+}
+
+RunFolder RunFolder::open(const std::filesystem::path& folder) {
+  if (!is_there(folder / kRun)) {
+    throw Error(ErrorCategory::kUsage, fmt::format("run folder {}: there is no run to go on with (no {})", folder.string(), kRun));
+  }
+  return RunFolder(folder);
+}
+
+void RunFolder::begin(const TrainResult& progress, const Catalog& catalog) const {
+  write_file_atomically(folder_ / kDataset, dataset_to_csv(catalog));
+  write_file_atomically(folder_ / kRun, run_to_json(progress));
+}
+
+void RunFolder::save_model(const Checkpoint& run, const StateDict& best) const { write_model_file(model_file(), model_info(run), best); }
+
+void RunFolder::save_checkpoint(const Checkpoint& checkpoint) const { write_checkpoint(folder_ / kCheckpoint, checkpoint); }
+
+void RunFolder::save_progress(const TrainResult& progress) const {
+  write_file_atomically(folder_ / kLog, log_to_csv(progress.history));
+  write_file_atomically(folder_ / kRun, run_to_json(progress));
+}
+
+void RunFolder::finish(const Checkpoint& run, const Catalog& catalog) const {
+  const TrainResult& result = run.progress;
+  save_model(run, run.best);
+  write_file_atomically(folder_ / kPredictions, predictions_to_csv(result.validation.photos, result.classes));
+  write_file_atomically(report_file(), html_report(result, catalog.root));
+  save_progress(result);
+}
+
+Checkpoint RunFolder::read() const {
+  if (is_there(folder_ / kCheckpoint)) return read_checkpoint(folder_ / kCheckpoint);
+  Checkpoint start;
+  start.progress = run_from_json(read_text_file(folder_ / kRun));
+  return start;
+}
+
+// The final validation is filled in last of all, when everything else is on disk.
+std::optional<TrainResult> RunFolder::finished() const {
+  TrainResult result = run_from_json(read_text_file(folder_ / kRun));
+  if (result.validation.metrics.photos == 0) return std::nullopt;
+  result.validation.photos = predictions_from_csv(read_text_file(folder_ / kPredictions), result.classes.size());
+  result.options.out = folder_;
+  result.model_file = model_file();
+  result.report_file = report_file();
+  return result;
+}
+
+std::string RunFolder::dataset_csv() const { return read_text_file(folder_ / kDataset); }
+
+}  // namespace headstart

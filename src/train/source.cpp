@@ -1,0 +1,98 @@
+#include "train/source.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "core/hash.h"
+#include "core/text.h"
+#include "headstart/classifier.h"
+#include "headstart/error.h"
+#include "headstart/models.h"
+#include "weights/model_file.h"
+
+namespace headstart {
+namespace {
+
+// The known model that is meant, or nullptr for a weights file. A name that is neither is refused by find_source_model().
+const SourceModel* known_model(const std::string& model) {
+  if (model.empty()) return &source_models().front();
+  const auto known = std::find_if(source_models().begin(), source_models().end(), [&](const auto& m) { return m.name == model; });
+  if (known != source_models().end()) return &*known;
+  std::error_code error;
+  if (std::filesystem::exists(model, error)) return nullptr;
+  if (model.find('/') == std::string::npos) return &find_source_model(model);
+  throw Error(ErrorCategory::kFile, fmt::format("source model: there is no weights file {}", model));
+}
+
+std::filesystem::path obtain(const SourceModel& known, const SourceRequest& request) {
+  if (const auto cached = cached_model(known)) return *cached;
+  const auto log = [&](const std::string& message) {
+    if (request.log) request.log(LogLevel::kInfo, message);
+  };
+  log(fmt::format("fetching the source model {} ({}) from {}", known.name, human_bytes(known.bytes), known.origin));
+  const std::filesystem::path file = fetch_model(known, {.should_stop = request.should_stop});
+  log(fmt::format("fetched {}", file.string()));
+  return file;
+}
+
+// What a headstart model file says of itself; nothing for other weights files.
+std::optional<ModelInfo> own_info(const std::filesystem::path& file, const StateDict& weights) {
+  if (!weights.metadata.contains("headstart")) return std::nullopt;
+  return read_model_info(file);
+}
+
+const Architecture& architecture_of(const std::string& asked, const std::optional<ModelInfo>& info, const std::filesystem::path& file,
+                                    const StateDict& weights) {
+  if (!asked.empty()) return find_architecture(asked);
+  if (info) return find_architecture(info->architecture);
+  if (const Architecture* const recognized = recognize_architecture(weights)) return *recognized;
+  std::vector<std::string> names;
+  for (const Architecture& architecture : architectures()) names.emplace_back(architecture.name);
+  throw Error(ErrorCategory::kModel,
+              fmt::format("source model: the tensors of {} fit none of the known architectures ({}); where the file belongs "
+                          "to one of them, name it with the option architecture to see which tensors differ",
+                          file.string(), join_some(names, names.size())));
+}
+
+}  // namespace
+
+Source open_source(const SourceRequest& request) {
+  const SourceModel* const known = known_model(request.model);
+  const std::filesystem::path file = known != nullptr ? obtain(*known, request) : std::filesystem::absolute(request.model);
+  Source source;
+  source.model = known != nullptr ? known->name : file.string();
+  source.sha256 = file_digest(file, DigestKind::kSha256);
+  source.weights = read_weights(file);
+  source.provenance["source_sha256"] = source.sha256;
+  if (known != nullptr) {
+    source.architecture = &find_architecture(known->architecture);
+    source.preprocessing = source.architecture->preprocessing;
+    source.provenance["source_model"] = known->name;
+    source.provenance["source_licence"] = known->licence;
+    source.provenance["source_origin"] = known->origin;
+    return source;
+  }
+  const std::optional<ModelInfo> info = own_info(file, source.weights);
+  source.architecture = &architecture_of(request.architecture, info, file, source.weights);
+  source.preprocessing = info ? info->preprocessing : source.architecture->preprocessing;
+  source.provenance["source_model"] = valid_utf8(file.filename().string());
+  if (info && info->provenance.contains("source_licence")) source.provenance["source_licence"] = info->provenance.at("source_licence");
+  return source;
+}
+
+Preprocessing source_preprocessing(const TrainOptions& options) {
+  if (!options.architecture.empty()) return find_architecture(options.architecture).preprocessing;
+  if (const SourceModel* const known = known_model(options.model)) return find_architecture(known->architecture).preprocessing;
+  return open_source({.model = options.model, .architecture = {}, .log = {}, .should_stop = {}}).preprocessing;
+}
+
+std::unique_ptr<Network> make_target_network(const Source& source, std::int64_t classes, std::uint64_t seed) {
+  std::unique_ptr<Network> network = make_network(source.architecture->name, classes, seed);
+  network->load(source.weights, /*with_head=*/false);
+  network->replace_head(classes, seed);
+  return network;
+}
+
+}  // namespace headstart

@@ -1,0 +1,222 @@
+// train() and resume_training(): the table of contents of a run.
+#include "headstart/train.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/tensor.h>
+#include <c10/util/Exception.h>
+#include <fmt/format.h>
+
+#include <new>
+#include <utility>
+
+#include "core/text.h"
+#include "data/sampler.h"
+#include "headstart/error.h"
+#include "report/run_files.h"
+#include "train/loop.h"
+#include "train/resolve.h"
+#include "train/source.h"
+
+namespace headstart {
+namespace {
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+Catalog scan(const ResolvedOptions& options, const TrainCallbacks& callbacks) {
+  if (callbacks.on_stage) callbacks.on_stage(Stage::kScan, 0, 0);
+  Catalog catalog = scan_photos(options.photos, {.validation_fraction = options.validation_fraction, .seed = options.seed});
+  if (catalog.train.empty() || catalog.validation.empty()) {
+    throw Error(ErrorCategory::kData,
+                fmt::format("training: {} has {} training and {} validation photos; both are needed, at least two photos a class",
+                            options.photos.string(), catalog.train.size(), catalog.validation.size()));
+  }
+  const auto photos = static_cast<std::int64_t>(catalog.train.size() + catalog.validation.size() + catalog.test.size());
+  if (callbacks.on_stage) callbacks.on_stage(Stage::kScan, photos, photos);
+  return catalog;
+}
+
+Checkpoint first_state(const ResolvedOptions& options, const Source& source, const Catalog& catalog) {
+  Checkpoint state;
+  state.provenance = source.provenance;
+  state.progress.options = options;
+  state.progress.classes = catalog.classes;
+  state.progress.problems = catalog.problems;
+  state.progress.data_fingerprint = fingerprint(catalog);
+  return state;
+}
+
+// Everything between the weights and the first step: what is trained, the features of the head recipe, optimizer and schedule.
+void prepare(Run& run) {
+  const ResolvedOptions& options = run.options();
+  run.seconds_before = run.state.progress.seconds;
+  run.best_unsaved = run.state.progress.best_epoch > 0;  // whatever the model file holds, the checkpoint knows better
+  if (run.callbacks.on_start) run.callbacks.on_start(options, run.catalog);
+  run.network->to(at::Device(options.device));
+  run.workload = make_workload(*run.network, run.catalog, options, run.callbacks);
+  run.optimizer =
+      std::make_unique<Optimizer>(run.network->parameters(), OptimizerOptions{.kind = options.optimizer,
+                                                                              .momentum = options.momentum,
+                                                                              .weight_decay = options.weight_decay,
+                                                                              .head_lr_multiplier = options.head_lr_multiplier});
+  if (!run.state.optimizer.tensors.empty()) run.optimizer->load(run.state.optimizer);
+  run.state.model = run.state.optimizer = {};  // from here on they live in the network and the optimizer
+  run.schedule = make_schedule(options, static_cast<std::int64_t>(run.catalog.train.size()));
+  if (options.imbalance == Imbalance::kClassWeights) {
+    const int classes = static_cast<int>(run.catalog.classes.size());
+    run.class_weights = at::tensor(class_weights(run.catalog.train, classes)).to(at::Device(options.device));
+  }
+}
+
+Evaluation score_split(const Run& run, const Classifier& classifier, Split split) {
+  const EvaluateOptions options{.on_progress =
+                                    [&](std::int64_t done, std::int64_t total) {
+                                      if (run.callbacks.on_stage)
+                                        run.callbacks.on_stage(split == Split::kTest ? Stage::kTest : Stage::kValidate, done, total);
+                                    },
+                                .should_stop = run.callbacks.should_stop};
+  return evaluate(classifier, run.catalog, split, options);
+}
+
+// Scores the model file as it is shipped, in float32 as `headstart eval` does; the test photos are seen here for the first and only time.
+void score_best(Run& run, const LogSink& log) {
+  if (std::exchange(run.best_unsaved, false)) run.folder.save_model(run.state, run.state.best);
+  const Classifier classifier =
+      Classifier::open(run.folder.model_file(), {.device = run.options().device, .threads = run.options().threads});
+  TrainResult& result = run.state.progress;
+  Evaluation validation = score_split(run, classifier, Split::kValidation);
+  if (!run.catalog.test.empty()) {
+    try {
+      result.test = score_split(run, classifier, Split::kTest);
+      add_unreadable(result.unreadable, result.test->unreadable);
+    } catch (const Error& error) {
+      if (error.category() != ErrorCategory::kData) throw;
+      if (log) log(LogLevel::kWarning, error.what());
+    }
+  }
+  result.validation = std::move(validation);
+}
+
+TrainResult carry_out(Run& run, const LogSink& log) {
+  prepare(run);
+  fit(run);
+  score_best(run, log);
+  if (run.callbacks.on_stage) run.callbacks.on_stage(Stage::kReport, 0, 1);
+  TrainResult& result = run.state.progress;
+  result.seconds = run.seconds_before + seconds_since(run.sitting_began);
+  result.model_file = run.folder.model_file();
+  result.report_file = run.folder.report_file();
+  run.folder.finish(run.state, run.catalog);
+  if (run.callbacks.on_stage) run.callbacks.on_stage(Stage::kReport, 1, 1);
+  return std::move(result);
+}
+
+void refuse_other_options(const ResolvedOptions& run, const std::map<std::string, std::string>& expected) {
+  const std::vector<std::string> differing = differing_options(run, expected);
+  if (differing.empty()) return;
+  throw Error(ErrorCategory::kUsage,
+              fmt::format("resume {}: the run was begun with other options: {}. Leave them out to go on with the run's "
+                          "own, or begin a new run",
+                          run.out.string(), join_some(differing, differing.size())));
+}
+
+void refuse_changed_photos(const RunFolder& folder, const std::string& fingerprint_then, const Catalog& now) {
+  if (fingerprint(now) == fingerprint_then) return;
+  throw Error(ErrorCategory::kData,
+              fmt::format("resume {}: the photos in {} are not those that the run was begun with: {}. Put them back, or begin a new run",
+                          folder.path().string(), now.root.string(), join_some(dataset_changes(folder.dataset_csv(), now), 8)));
+}
+
+// The run's network: from the checkpoint, or before the first checkpoint from the source again.
+std::unique_ptr<Network> network_of(Checkpoint& state, const TrainCallbacks& callbacks, const LogSink& log) {
+  const ResolvedOptions& options = state.progress.options;
+  const auto classes = static_cast<std::int64_t>(state.progress.classes.size());
+  if (!state.model.tensors.empty()) {
+    const Architecture& architecture = find_architecture(options.architecture);
+    std::unique_ptr<Network> network = architecture.make(architecture, classes, at::kCPU);
+    network->load(state.model, /*with_head=*/true);
+    return network;
+  }
+  const Source source =
+      open_source({.model = options.model, .architecture = options.architecture, .log = log, .should_stop = callbacks.should_stop});
+  if (source.sha256 != options.model_sha256) {
+    throw Error(ErrorCategory::kModel, fmt::format("resume {}: the source weights {} have changed: expected SHA-256 {}, found {}",
+                                                   options.out.string(), options.model, options.model_sha256, source.sha256));
+  }
+  state.provenance = source.provenance;
+  return make_target_network(source, classes, options.seed);
+}
+
+// Options that may differ between two sittings of a run: where things are, not what is computed.
+void move_run(ResolvedOptions& options, const ResumeOptions& asked) {
+  options.out = std::filesystem::absolute(asked.run);
+  if (asked.photos) options.photos = std::filesystem::absolute(*asked.photos);
+  if (!asked.device) return;
+  const std::string device = resolve_device(*asked.device).str();
+  if (device != options.device && asked.log) {
+    asked.log(LogLevel::kWarning,
+              fmt::format("the run was begun on {} and goes on on {}: it will not be bit-equal to one that was never stopped",
+                          options.device, device));
+  }
+  options.device = device;
+}
+
+TrainResult begin(const TrainOptions& asked, const TrainCallbacks& callbacks) {
+  check_options(asked);
+  const Clock::time_point began = Clock::now();
+  const Source source =
+      open_source({.model = asked.model, .architecture = asked.architecture, .log = asked.log, .should_stop = callbacks.should_stop});
+  const ResolvedOptions options = resolve_options(asked, source);
+  at::set_num_threads(options.threads);
+  Catalog catalog = scan(options, callbacks);
+  const Checkpoint state = first_state(options, source, catalog);
+  std::unique_ptr<Network> network = make_target_network(source, static_cast<std::int64_t>(catalog.classes.size()), options.seed);
+  const RunFolder folder = RunFolder::create(options.out);
+  folder.begin(state.progress, catalog);
+  Run run{.state = state, .catalog = std::move(catalog), .folder = folder, .callbacks = callbacks, .network = std::move(network)};
+  run.sitting_began = began;
+  return carry_out(run, asked.log);
+}
+
+TrainResult go_on(const ResumeOptions& asked, const TrainCallbacks& callbacks) {
+  const Clock::time_point began = Clock::now();
+  const RunFolder folder = RunFolder::open(std::filesystem::absolute(asked.run));
+  Checkpoint state = folder.read();
+  refuse_other_options(state.progress.options, asked.expected);
+  if (std::optional<TrainResult> result = folder.finished()) return *std::move(result);
+  move_run(state.progress.options, asked);
+  at::set_num_threads(state.progress.options.threads);
+  Catalog catalog = scan(state.progress.options, callbacks);
+  refuse_changed_photos(folder, state.progress.data_fingerprint, catalog);
+  std::unique_ptr<Network> network = network_of(state, callbacks, asked.log);
+  Run run{
+      .state = std::move(state), .catalog = std::move(catalog), .folder = folder, .callbacks = callbacks, .network = std::move(network)};
+  run.sitting_began = began;
+  return carry_out(run, asked.log);
+}
+
+// LibTorch's own exceptions and failed allocations become ours at the border.
+template <typename Work>
+TrainResult with_engine_errors(const Work& work) {
+  try {
+    return work();
+  } catch (const c10::OutOfMemoryError& error) {
+    throw Error(ErrorCategory::kDevice, fmt::format("training: the device ran out of memory; try a smaller batch_size with accumulate: {}",
+                                                    error.what_without_backtrace()));
+  } catch (const c10::Error& error) {
+    throw Error(ErrorCategory::kDevice, fmt::format("training: LibTorch failed: {}", error.what_without_backtrace()));
+  } catch (const std::bad_alloc&) {
+    throw Error(ErrorCategory::kDevice, "training: memory ran out; try a smaller batch_size with accumulate");
+  }
+}
+
+}  // namespace
+
+TrainResult train(const TrainOptions& options, const TrainCallbacks& callbacks) {
+  return with_engine_errors([&] { return begin(options, callbacks); });
+}
+
+TrainResult resume_training(const ResumeOptions& options, const TrainCallbacks& callbacks) {
+  return with_engine_errors([&] { return go_on(options, callbacks); });
+}
+
+}  // namespace headstart

@@ -1,0 +1,52 @@
+#include "train/workload.h"
+
+#include <fmt/format.h>
+
+#include <unordered_set>
+
+#include "core/text.h"
+#include "headstart/error.h"
+
+namespace headstart {
+
+std::unique_ptr<Workload> make_workload(Network& network, const Catalog& catalog, const ResolvedOptions& options,
+                                        const TrainCallbacks& callbacks) {
+  for (const NamedParameter& parameter : network.parameters()) parameter.tensor.set_requires_grad(is_trained(parameter, options));
+  if (options.recipe == Recipe::kHead) return make_feature_workload(network, catalog, options, callbacks);
+  return make_photo_workload(network, catalog, options);
+}
+
+bool is_trained(const NamedParameter& parameter, const ResolvedOptions& options) {
+  if (options.recipe == Recipe::kHead) return parameter.in_head;
+  const bool of_norm = parameter.role == ParameterRole::kNormScale || parameter.role == ParameterRole::kNormShift;
+  return !(of_norm && options.batch_norm == BatchNormPolicy::kFrozen);
+}
+
+ScoringOptions scoring_options(const ResolvedOptions& options, const TrainCallbacks& callbacks) {
+  return {.preprocessing = options.preprocessing,
+          .precision = options.precision,
+          .device = at::Device(options.device),
+          .threads = options.threads,
+          .should_stop = callbacks.should_stop};
+}
+
+void check_unreadable(const std::vector<Problem>& unreadable, std::size_t photos, Split split, const ResolvedOptions& options) {
+  if (static_cast<double>(unreadable.size()) <= options.max_unreadable_share * static_cast<double>(photos)) return;
+  std::vector<std::string> reasons;
+  for (const Problem& problem : unreadable) reasons.push_back(fmt::format("{} ({})", problem.path, problem.reason));
+  throw Error(
+      ErrorCategory::kData,
+      fmt::format("training: {} of {} {} photos cannot be read, more than the allowed share of {}: {}. Repair or remove them, or raise "
+                  "max_unreadable_share",
+                  unreadable.size(), photos, to_string(split), human_percent(options.max_unreadable_share), join_some(reasons)));
+}
+
+void add_unreadable(std::vector<Problem>& known, const std::vector<Problem>& more) {
+  std::unordered_set<std::string> paths;
+  for (const Problem& problem : known) paths.insert(problem.path);
+  for (const Problem& problem : more) {
+    if (paths.insert(problem.path).second) known.push_back(problem);
+  }
+}
+
+}  // namespace headstart

@@ -1,0 +1,69 @@
+// What a recipe learns from and is validated on: photos through the whole network (finetune), or features through its head (head).
+//
+// Thread-safety: one thread. Ownership: a workload borrows network and catalogue, which must outlive it. Errors: kData when too many photos
+// of a split cannot be read, kInterrupted when should_stop says so.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "eval/scoring.h"
+#include "headstart/dataset.h"
+#include "headstart/train.h"
+#include "model/network.h"
+
+namespace headstart {
+
+// A batch on the device. `requested` counts the photos that the order asked for; those that could not be read are missing from the rest.
+struct LearningBatch {
+  at::Tensor input;        // [N, 3, crop, crop] channels_last, or features float32 [N, F]; undefined when N is 0
+  at::Tensor labels;       // int64 [N]
+  std::int64_t count = 0;  // N
+  std::int64_t requested = 0;
+};
+
+class Workload {
+ public:
+  virtual ~Workload() = default;
+
+  // Starts an epoch (0-based) at batch `first_batch` of its order.
+  virtual void start(std::uint32_t epoch, std::int64_t first_batch) = 0;
+  virtual std::optional<LearningBatch> next() = 0;
+  // float32 [N, classes], with gradients to what the recipe trains.
+  virtual at::Tensor logits(const LearningBatch& batch) = 0;
+  // The validation photos scored with the network as it is now.
+  virtual ScoredSamples validate(const TrainCallbacks& callbacks) = 0;
+
+  virtual std::vector<Problem> skipped() const = 0;  // training photos that could not be read
+  virtual double wait_seconds() const = 0;           // spent waiting for photos since start()
+};
+
+// Also says which parameters require a gradient: set it up before the optimizer.
+std::unique_ptr<Workload> make_photo_workload(Network& network, const Catalog& catalog, const ResolvedOptions& options);
+
+// Computes the features of training and validation photos first: once, in evaluation mode, whatever the number of epochs.
+std::unique_ptr<Workload> make_feature_workload(Network& network, const Catalog& catalog, const ResolvedOptions& options,
+                                                const TrainCallbacks& callbacks);
+
+std::unique_ptr<Workload> make_workload(Network& network, const Catalog& catalog, const ResolvedOptions& options,
+                                        const TrainCallbacks& callbacks);
+
+// Which parameters learn under the options' recipe and batch norm policy; the rest stays bit-equal.
+bool is_trained(const NamedParameter& parameter, const ResolvedOptions& options);
+
+// How photos are scored during the run: in its precision, on its device.
+ScoringOptions scoring_options(const ResolvedOptions& options, const TrainCallbacks& callbacks);
+
+// Throws Error(kData) naming the first few when more than the options' share of a split's photos cannot be read.
+void check_unreadable(const std::vector<Problem>& unreadable, std::size_t photos, Split split, const ResolvedOptions& options);
+
+// Adds the photos that are not among the known ones yet.
+void add_unreadable(std::vector<Problem>& known, const std::vector<Problem>& more);
+
+}  // namespace headstart
