@@ -41,6 +41,9 @@ enum class Alpha {
 struct DecodeOptions {
   bool apply_exif_orientation = true;  // false: as torchvision's ImageFolder, which ignores it
   Alpha alpha = Alpha::kFlattenOnWhite;
+  // 16-bit grey (PNG, TIFF, PGM): false keeps the high byte, so that dark to bright stays dark to bright; true clips at 255 as Pillow's
+  // convert("RGB") does, which turns nearly every such picture white.
+  bool clip_16_bit_grey = false;
   // Pictures with more pixels are refused before memory is taken (decompression bombs). The default is Pillow's own error limit.
   std::int64_t max_pixels = 178'956'970;
 };
