@@ -50,6 +50,14 @@ struct ScoredSamples {
   std::vector<Problem> unreadable;  // path relative to the root, and why
 };
 
+// A function that names a stream of photos: score_stream() or Classifier::predict_stream() with all but the ends bound.
+using PhotoStream = std::function<void(const std::function<std::optional<std::filesystem::path>()>& next,
+                                       const std::function<void(const PhotoPrediction&)>& sink)>;
+
+// Sends samples through a stream and sorts the answers into scored photos and unreadable ones.
+ScoredSamples collect_scores(const PhotoStream& stream, const std::filesystem::path& root, std::span<const Sample> samples,
+                             const std::function<void(std::int64_t done, std::int64_t total)>& on_progress);
+
 // Scores samples whose paths are relative to `root`. on_progress (optional) comes on the calling thread, after every photo.
 ScoredSamples score_samples(Network& network, const std::filesystem::path& root, std::span<const Sample> samples,
                             const ScoringOptions& options,
