@@ -1,8 +1,9 @@
 // Photos on disk: which files are samples of which class, how they are split, and what is wrong with them.
 //
-// Layouts: class folders (ROOT/class/**/photo), or ROOT/train/class/** with optional ROOT/val (or valid, validation) and ROOT/test.
-// Classes are the sorted (byte order, as torchvision) folder names. Hidden names, __MACOSX, Thumbs.db and files whose name has no image
-// extension are neither classes nor samples. Without a validation folder a stratified, seeded share of the training photos is set aside.
+// Layouts: class folders (ROOT/class/**/photo), or ROOT/train/class/** with optional ROOT/val (or valid, validation) and ROOT/test;
+// docs/data.md has the rules in full. Classes are the sorted (byte order, as torchvision) folder names. Hidden names, __MACOSX, Thumbs.db
+// and files whose name has no image extension are neither classes nor samples. Without a validation folder a stratified, seeded share of
+// the training photos is set aside.
 // Thread-safety: free functions may run at the same time; a Catalog is plain data.
 #pragma once
 
@@ -12,6 +13,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "headstart/image.h"
@@ -50,27 +52,30 @@ struct ScanOptions {
   std::uint64_t seed = 0;
 };
 
-// Walks the folder. Throws Error(kFile) where it cannot be read; Error(kData) when there are fewer than two classes with photos, naming
-// what was found instead and the expected layout.
+// Walks the folder; samples come sorted by path. Throws Error(kFile) where it cannot be read; Error(kData) when there are fewer than two
+// classes with photos, naming what was found instead and the expected layout. `validation` can be empty: when every class has one photo.
 Catalog scan_photos(const std::filesystem::path& root, const ScanOptions& options = {});
 
 // For evaluation: the photos of a folder whose class folders must be among `classes` (a model's labels). A folder with test/ (or else
 // val/) inside yields that split; anything else is taken as class folders. Samples land in Catalog::test, labels index `classes`.
 Catalog scan_for_evaluation(const std::filesystem::path& root, const std::vector<std::string>& classes);
 
-// All photos below a folder, sorted, calling `sink` with each path as it is found: constant memory per directory.
-void walk_photos(const std::filesystem::path& folder, const std::function<void(const std::filesystem::path&)>& sink);
+// All photos below a folder, sorted by path, each handed to `sink` as it is found: memory for one folder's names at a time. Linked folders
+// are followed, loops are not. A folder below that cannot be read goes to `on_problem` (path relative to `folder`); without it the walk
+// ends there with Error(kFile). Throws Error(kFile) where `folder` itself cannot be read.
+void walk_photos(const std::filesystem::path& folder, const std::function<void(const std::filesystem::path&)>& sink,
+                 const std::function<void(const Problem&)>& on_problem = nullptr);
 
 // 16 hex digits over classes and every sample's path, label, split, size and modification time. A run is resumed only on equal data.
 std::string fingerprint(const Catalog& catalog);
 
-// What training would see, and everything that is wrong with it. Decodes every photo.
+// What training would see, and everything that is wrong with it. Decodes every photo; keeps about 150 bytes of each.
 struct ClassCount {
   std::string name;
   std::array<std::int64_t, 3> photos = {};  // by Split
 };
 struct DuplicateGroup {
-  bool exact = false;              // equal bytes; else equal to the eye (perceptual hash within a small distance)
+  bool exact = false;              // equal bytes; else equal to the eye (perceptual hash within a small distance), exact copies included
   bool across_splits = false;      // the group has photos of more than one split: evaluation would be flattered
   bool across_classes = false;     // the same photo under two labels
   std::vector<std::string> paths;  // relative to the root
@@ -89,8 +94,8 @@ struct AuditReport {
 struct AuditOptions {
   int threads = 0;  // 0: all cores
   DecodeOptions decode;
-  std::function<void(std::int64_t done, std::int64_t total)> on_progress;  // called from one thread at a time
-  std::function<bool()> should_stop;                                       // polled; true ends with Error(kInterrupted)
+  std::function<void(std::int64_t done, std::int64_t total)> on_progress;  // called on the caller's thread
+  std::function<bool()> should_stop;                                       // polled on the caller's thread; true ends with Error(kInterrupted)
 };
 AuditReport audit(const Catalog& catalog, const AuditOptions& options = {});
 

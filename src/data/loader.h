@@ -2,8 +2,8 @@
 //
 // The batches are the same whatever the number of threads: batch b holds order[b * batch_size, (b + 1) * batch_size), every view depends on
 // (seed, epoch, sample) alone, and an unreadable photo leaves its batch one shorter. Zero threads is the plain serial path.
-// Thread-safety: one consumer thread. Ownership: the loader borrows `samples` and copies the rest. Errors in a photo are data
-// (skipped()); anything else a worker throws reaches next().
+// Thread-safety: one consumer thread; skipped() may be called from any. Ownership: the loader borrows `samples` and copies the rest. Errors
+// in a photo are data (skipped()); anything else a worker throws reaches next().
 #pragma once
 
 #include <cstdint>
@@ -48,14 +48,15 @@ class Loader {
   void start(std::vector<std::uint32_t> order, std::uint32_t epoch, std::int64_t first_batch = 0);
 
   // The next batch in order, or nullopt at the end. A batch may have count 0 when all its photos were unreadable. Give the batch back with
-  // recycle() to reuse its memory.
+  // recycle() to reuse its memory. After a worker's exception was thrown here, further calls throw it again until start().
   std::optional<Batch> next();
   void recycle(Batch batch);
 
-  // Photos skipped since construction, each named once: path relative to the root, and why.
+  // Photos that were missing from the batches handed out since construction, each named once, in the order of the samples: path relative to
+  // the root, and why. A photo whose size or modification time (by over two seconds) is not the scan's counts as changed and is skipped.
   std::vector<Problem> skipped() const;
 
-  // Seconds that next() spent waiting for workers since start().
+  // Seconds that next() spent waiting for workers since start(); without workers, preparing the photos itself.
   double wait_seconds() const;
 
  private:

@@ -1,0 +1,24 @@
+// The validation photos that are taken out of the training photos where the person gave none.
+//
+// Thread-safety: pure functions.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "headstart/dataset.h"
+
+namespace headstart {
+
+// Photos that go to validation out of `photos` of a class: the rounded share, at least one on each side; 0 for a single photo.
+std::int64_t validation_count(std::int64_t photos, double fraction);
+
+// Moves each class's share from catalog.train to catalog.validation (both stay sorted by path) and names classes with a single photo in
+// catalog.problems. Chosen are the photos with the smallest keyed hash of their path below `train_folder`: the choice depends on
+// (seed, those paths) alone, and a photo that is added later moves at most one other photo across.
+void split_off_validation(Catalog& catalog, std::string_view train_folder, const ScanOptions& options);
+
+}  // namespace headstart
