@@ -12,6 +12,7 @@
 #include "headstart/image.h"
 #include "headstart/preprocess.h"
 #include "image/region.h"
+#include "image/resample.h"
 
 namespace headstart {
 
@@ -27,8 +28,9 @@ CropDraw draw_augmentation(ImageSize size, const Augmentation& augmentation, std
 // Scratch memory that is kept from photo to photo.
 struct Workspace {
   Image decoded;
-  std::vector<std::uint8_t> scratch;
-  std::vector<std::byte> encoded;
+  std::vector<std::uint8_t> scratch;  // a view before rows become columns
+  ResampleScratch resample;
+  std::vector<std::byte> encoded;  // for the caller's reads
 };
 
 // Training view: decode, crop of draw_augmentation resized to crop_size, flipped when drawn. `out` is u8 [crop_size, crop_size, 3].

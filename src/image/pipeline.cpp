@@ -1,0 +1,116 @@
+#include "image/pipeline.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "headstart/error.h"
+#include "image/decode.h"
+#include "image/jpeg.h"
+#include "image/orient.h"
+#include "image/preprocess.h"
+
+namespace headstart {
+namespace {
+
+// The requests of one training view, together.
+struct ViewRequest {
+  const Preprocessing& preprocessing;
+  const Augmentation& augmentation;
+  std::uint64_t seed;
+  std::uint32_t epoch, sample;
+
+  CropDraw draw(ImageSize size) const { return draw_augmentation(size, augmentation, seed, epoch, sample); }
+  ImageSize target() const { return {preprocessing.crop_size, preprocessing.crop_size}; }
+};
+
+std::size_t row_bytes(ImageSize size) { return static_cast<std::size_t>(size.width) * 3; }
+
+void check_room(const Preprocessing& preprocessing, std::span<const std::uint8_t> out) {
+  const auto side = static_cast<std::size_t>(std::max(preprocessing.crop_size, 0));
+  if (side == 0) {
+    throw Error(ErrorCategory::kUsage, fmt::format("training view: crop_size must be positive, got {}", preprocessing.crop_size));
+  }
+  if (out.size() != side * side * 3) {
+    throw Error(ErrorCategory::kInternal,
+                fmt::format("training view: expected room for {0}x{0} RGB pixels, got {1} bytes", side, out.size()));
+  }
+}
+
+// The whole picture upright, then torchvision's resized_crop: the crop comes first, so no pixel outside it takes part.
+void render_exact(std::span<const std::byte> encoded, const ViewRequest& request, Workspace& workspace, std::span<std::uint8_t> out) {
+  decode_image_into(encoded, request.preprocessing.decode, workspace.decoded);
+  const CropDraw draw = request.draw(workspace.decoded.size);
+  const ImageSize target = request.target();
+  const ResizeJob job{.box = {0, 0, static_cast<double>(draw.region.width), static_cast<double>(draw.region.height)},
+                      .size = target,
+                      .interpolation = request.preprocessing.interpolation,
+                      .mirror_columns = draw.flip};
+  resize_into(crop_view(view_of(workspace.decoded), draw.region), job, workspace.resample, {out.data(), target, row_bytes(target)});
+}
+
+// The pixels that the box touches, and the box in their coordinates: as in the exact view, nothing outside the crop takes part.
+RgbView clip_to_box(const RgbView& view, Box& box) {
+  const int top = static_cast<int>(std::floor(box.top)), left = static_cast<int>(std::floor(box.left));
+  const int bottom = std::min(static_cast<int>(std::ceil(box.bottom)), view.size.height);
+  const int right = std::min(static_cast<int>(std::ceil(box.right)), view.size.width);
+  box = {box.left - left, box.top - top, box.right - left, box.bottom - top};
+  return crop_view(view, {.top = top, .left = left, .height = bottom - top, .width = right - left});
+}
+
+// Decodes only what the crop shows, in the file's own orientation, and turns the small result. Mirroring is the resize's, for nothing.
+void render_fast(std::span<const std::byte> encoded, const JpegHeader& header, const ViewRequest& request, Workspace& workspace,
+                 std::span<std::uint8_t> out) {
+  const int orientation = request.preprocessing.decode.apply_exif_orientation ? header.orientation : 1;
+  const CropDraw draw = request.draw(oriented_size(header.size, orientation));
+  const ImageSize target = request.target();  // a square: the same before rows become columns
+  Box box;
+  decode_jpeg_region(encoded, stored_region(draw.region, header.size, orientation), target, workspace.decoded, box);
+  const RgbView source = clip_to_box(view_of(workspace.decoded), box);
+  const OrientationSteps steps = orientation_steps(orientation);
+  const ResizeJob job{.box = box,
+                      .size = target,
+                      .interpolation = request.preprocessing.interpolation,
+                      .mirror_columns = steps.mirror_columns != (draw.flip && !steps.transposed),
+                      .mirror_rows = steps.mirror_rows != (draw.flip && steps.transposed)};
+  if (!steps.transposed) {
+    resize_into(source, job, workspace.resample, {out.data(), target, row_bytes(target)});
+    return;
+  }
+  workspace.scratch.resize(out.size());
+  resize_into(source, job, workspace.resample, {workspace.scratch.data(), target, row_bytes(target)});
+  transpose_rgb(workspace.scratch, target, out);
+}
+
+// Pictures beyond either limit go the exact way, which knows what to say about them.
+bool within_limits(ImageSize size, const DecodeOptions& options) {
+  const std::int64_t pixels = static_cast<std::int64_t>(size.height) * size.width;
+  return pixels <= std::min(options.max_pixels, DecodeOptions{}.max_pixels);
+}
+
+}  // namespace
+
+void render_training_view(std::span<const std::byte> encoded, const Preprocessing& preprocessing, const Augmentation& augmentation,
+                          std::uint64_t seed, std::uint32_t epoch, std::uint32_t sample, Workspace& workspace,
+                          std::span<std::uint8_t> out) {
+  check_room(preprocessing, out);
+  const ViewRequest request{preprocessing, augmentation, seed, epoch, sample};
+  if (augmentation.fast_decode && sniff_format(encoded) == ImageFormat::kJpeg) {
+    const JpegHeader header = read_jpeg_header(encoded);
+    if (within_limits(header.size, preprocessing.decode)) return render_fast(encoded, header, request, workspace, out);
+  }
+  render_exact(encoded, request, workspace, out);
+}
+
+void render_evaluation_view(std::span<const std::byte> encoded, const Preprocessing& preprocessing, Workspace& workspace,
+                            std::span<std::uint8_t> out) {
+  decode_image_into(encoded, preprocessing.decode, workspace.decoded);
+  preprocess_into(workspace.decoded, preprocessing, workspace.resample, out);
+}
+
+void render_evaluation_view(const Image& image, const Preprocessing& preprocessing, Workspace& workspace, std::span<std::uint8_t> out) {
+  preprocess_into(image, preprocessing, workspace.resample, out);
+}
+
+}  // namespace headstart
