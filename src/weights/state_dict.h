@@ -52,8 +52,16 @@ StateDict read_safetensors(std::span<const std::byte> bytes);
 StateDict read_torch_zip(std::span<const std::byte> bytes);
 StateDict read_torch_legacy(std::span<const std::byte> bytes);
 
-// Header only: metadata, names, dtypes and shapes; tensor bytes stay null.
+// Header only: metadata, names, dtypes and shapes; tensor bytes stay null. The second form takes the whole file's bytes and touches the
+// header's alone.
 StateDict read_safetensors_header(const std::filesystem::path& path);
+StateDict read_safetensors_header(std::span<const std::byte> bytes);
+
+// The format by content; kUnknown when none fits. Looks at the first 13 bytes.
+enum class WeightsFormat { kUnknown, kTorchZip, kTorchLegacy, kSafetensors };
+WeightsFormat sniff_weights(std::span<const std::byte> bytes);
+// What a file of no known format looks like (a web page, a Git LFS pointer, …) and what was expected: "it is …; expected …".
+std::string describe_unknown(std::span<const std::byte> bytes);
 
 // Atomic, synced. Tensors are stored in the given order.
 void write_safetensors(const std::filesystem::path& path, const StateDict& state);
