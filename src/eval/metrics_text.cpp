@@ -8,6 +8,7 @@
 #include "core/text.h"
 #include "eval/confusion.h"
 #include "eval/display_text.h"
+#include "eval/json_text.h"
 #include "headstart/error.h"
 #include "headstart/evaluate.h"
 
@@ -77,22 +78,28 @@ std::string class_table(const Metrics& metrics, std::span<const std::string> nam
   return out + class_row(kMacro, width, metrics.macro);
 }
 
-// Rows: true class; columns: predicted. Empty when the columns would be too narrow to read.
-std::string confusion_table(const Metrics& metrics, std::span<const std::string> names, int columns) {
-  const int count = static_cast<int>(names.size());
-  const int wanted = widest(names);
-  const int row_width = std::min(wanted, std::max(8, columns / 4));
-  const std::int64_t largest = *std::max_element(metrics.confusion.begin(), metrics.confusion.end());
-  const int digits = static_cast<int>(std::to_string(largest).size());
-  const int room = (columns - row_width) / count - 2;
-  const int cell = std::min(room, std::max(wanted, digits));
-  if (cell < std::max(digits, std::min(wanted, 4))) return {};
+// Rows: true class; columns: predicted. Where the names do not fit above the columns, rows and columns are numbered. Empty when even the
+// counts do not fit.
+std::string confusion_table(const Metrics& metrics, std::vector<std::string> rows, int columns) {
+  const int count = static_cast<int>(rows.size());
+  const auto digits = static_cast<int>(std::to_string(*std::max_element(metrics.confusion.begin(), metrics.confusion.end())).size());
+  std::vector<std::string> headers = rows;
+  int cell = std::max(widest(headers), digits);
+  if (widest(rows) + count * (cell + 2) > columns) {
+    for (std::size_t c = 0; c < rows.size(); ++c) {
+      headers[c] = std::to_string(c + 1);
+      rows[c] = fmt::format("{:>2} {}", c + 1, rows[c]);
+    }
+    cell = std::max(widest(headers), digits);
+  }
+  const int row_width = std::min(widest(rows), columns - count * (cell + 2));
+  if (row_width < 8) return {};
   std::string out = std::string(static_cast<std::size_t>(row_width), ' ');
-  for (const std::string& name : names) out += "  " + fit_to_width(name, cell, Align::kRight);
+  for (const std::string& header : headers) out += "  " + fit_to_width(header, cell, Align::kRight);
   out += '\n';
-  for (std::size_t row = 0; row < names.size(); ++row) {
-    out += fit_to_width(names[row], row_width, Align::kLeft);
-    for (std::size_t column = 0; column < names.size(); ++column) out += fmt::format("  {:>{}}", confusion_at(metrics, row, column), cell);
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    out += fit_to_width(rows[row], row_width, Align::kLeft);
+    for (std::size_t column = 0; column < rows.size(); ++column) out += fmt::format("  {:>{}}", confusion_at(metrics, row, column), cell);
     out += '\n';
   }
   return "confusion (rows: true class, columns: predicted)\n" + out;
@@ -134,7 +141,7 @@ std::string metrics_to_json(const Metrics& metrics, std::span<const std::string>
     for (std::size_t p = 0; p < classes.size(); ++p) counts.push_back(confusion_at(metrics, c, p));
     json["confusion"].push_back(std::move(counts));
   }
-  return json.dump(2);  // NaN becomes null
+  return pretty_json(json);  // NaN becomes null
 }
 
 std::string metrics_to_csv(const Metrics& metrics, std::span<const std::string> classes) {
