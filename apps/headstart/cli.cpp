@@ -63,7 +63,7 @@ std::string usage_message(const CLI::App& app, const CLI::ParseError& error) {
 }
 
 std::unique_ptr<CLI::App> make_app(Context& context) {
-  auto app = std::make_unique<CLI::App>("Fine-tunes pretrained image classifiers on a folder of photos.\n", "headstart");
+  auto app = std::make_unique<CLI::App>("Fine-tunes pretrained image classifiers on a folder of photos.", "headstart");
   app->formatter(std::make_shared<HelpFormatter>());
   app->set_help_flag("-h,--help", "Show this help");
   app->set_version_flag("--version", "headstart " HEADSTART_VERSION "\nLibTorch " HEADSTART_LIBTORCH_VERSION,
@@ -90,7 +90,7 @@ int parse_and_run(int argc, char** argv, Context& context) {
     app->parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
     const std::vector<CLI::App*> chosen = app->get_subcommands();
-    Output().write(chosen.empty() ? app->help() : chosen.front()->help("headstart " + chosen.front()->get_name()));
+    Output().write(chosen.empty() ? app->help() : chosen.front()->help("headstart"));
     return 0;
   } catch (const CLI::CallForVersion& version) {
     Output().write(fmt::format("{}\n", version.what()));

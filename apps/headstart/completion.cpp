@@ -41,8 +41,6 @@ std::vector<std::string> flags(const CLI::Option& option) {
   return names;
 }
 
-bool takes_value(const CLI::Option& option) { return option.get_type_size() != 0; }
-
 // Inside single quotes.
 std::string quoted(std::string text) {
   for (std::size_t at = 0; (at = text.find('\'', at)) != std::string::npos; at += 4) text.replace(at, 1, "'\\''");
@@ -126,7 +124,7 @@ std::string script(const CLI::App& app, Shell shell) {
 void add_completion(CLI::App& app, Context& context) {
   CLI::App* const command = add_command(app, context, "completion", "Print the completion script of a shell", kExamples);
   const auto shell = std::make_shared<Shell>(Shell::kBash);
-  add_choice(*command, "shell", *shell, kShells, "bash, zsh or fish")->required();
+  add_choice(*command, "SHELL", *shell, kShells, "bash, zsh or fish")->required();
   command->callback([&app, shell, &context] { context.action = [&app, shell] { Output().write(script(app, *shell)); }; });
 }
 

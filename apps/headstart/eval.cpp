@@ -103,8 +103,8 @@ void run_eval(const EvalRequest& request, Context& context) {
 void add_eval(CLI::App& app, Context& context) {
   CLI::App* const command = add_command(app, context, "eval", "Score a model on a folder of labelled photos", kExamples);
   const auto request = std::make_shared<EvalRequest>();
-  command->add_option("model", request->model, "Model file of a run: model.safetensors")->type_name("MODEL")->required();
-  command->add_option("photos", request->photos, "Folder of labelled photos")->type_name("PHOTOS")->required();
+  command->add_option("MODEL", request->model, "Model file of a run: model.safetensors")->type_name("MODEL")->required();
+  command->add_option("PHOTOS", request->photos, "Folder of labelled photos")->type_name("PHOTOS")->required();
   CLI::Option* const json = command->add_flag("--json", request->json, "One JSON object (default: a table for people)");
   command->add_flag("--csv", request->csv, "One CSV row a class")->excludes(json);
   command->add_option("--output", request->output, "Write the result there (default: standard output)")->type_name("FILE");

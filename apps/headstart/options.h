@@ -85,6 +85,8 @@ void add_decode_options(CLI::App& app, DecodeOptions& decode);
 void add_classifier_options(CLI::App& app, ClassifierOptions& options);
 void add_device_option(CLI::App& app, std::string& device, const std::string& help);
 
+// False for a flag.
+bool takes_value(const CLI::Option& option);
 // The options that were given, by name without dashes and with '_' ("batch_size"), with the text of their value; "true" for a flag.
 std::vector<std::pair<std::string, std::string>> given_options(const CLI::App& app);
 
@@ -92,6 +94,8 @@ std::vector<std::pair<std::string, std::string>> given_options(const CLI::App& a
 class HelpFormatter : public CLI::Formatter {
  public:
   HelpFormatter();
+  std::string make_help(const CLI::App* app, std::string name, CLI::AppFormatMode mode) const override;
+  std::string make_option_opts(const CLI::Option* option) const override;
   std::string make_option_desc(const CLI::Option* option) const override;
   std::string make_subcommand(const CLI::App* command) const override;
 

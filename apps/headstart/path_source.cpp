@@ -31,7 +31,8 @@ constexpr std::size_t kLongestLine = 64 * 1024;  // far above PATH_MAX
 // walk_photos() hands its paths out; this turns them into something that can be asked for one.
 class PathSource::FolderWalk {
  public:
-  explicit FolderWalk(std::filesystem::path folder) : thread_([this, folder = std::move(folder)] { walk(folder); }) {}
+  FolderWalk(const PathSource& owner, std::filesystem::path folder)
+      : owner_(owner), thread_([this, folder = std::move(folder)] { walk(folder); }) {}
 
   ~FolderWalk() {
     {
@@ -45,7 +46,7 @@ class PathSource::FolderWalk {
   std::optional<std::filesystem::path> next() {
     std::unique_lock lock(mutex_);
     while (!changed_.wait_for(lock, std::chrono::milliseconds(kPollMs), [this] { return !waiting_.empty() || ended_; })) {
-      if (interrupted()) return std::nullopt;
+      if (owner_.ended_early()) return std::nullopt;
     }
     if (waiting_.empty()) {
       if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
@@ -85,6 +86,7 @@ class PathSource::FolderWalk {
     changed_.notify_all();
   }
 
+  const PathSource& owner_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<std::filesystem::path> waiting_;
@@ -96,7 +98,7 @@ class PathSource::FolderWalk {
 
 class PathSource::InputList {
  public:
-  explicit InputList(char separator) : separator_(separator) {}
+  InputList(const PathSource& owner, char separator) : owner_(owner), separator_(separator) {}
 
   std::optional<std::filesystem::path> next() {
     while (true) {
@@ -115,7 +117,7 @@ class PathSource::InputList {
   }
 
  private:
-  // Waits in short steps, so that Ctrl-C ends a program whose input is silent. False when interrupted.
+  // Waits in short steps, so that Ctrl-C ends a program whose input is silent. False when there is no more to wait for.
   bool read_more() {
     pending_.erase(0, std::exchange(begin_, 0));
     if (pending_.size() > kLongestLine) {
@@ -123,7 +125,7 @@ class PathSource::InputList {
     }
     pollfd input{STDIN_FILENO, POLLIN, 0};
     while (poll(&input, 1, kPollMs) <= 0) {
-      if (interrupted()) return false;
+      if (owner_.ended_early()) return false;
     }
     std::array<char, 16 * 1024> buffer;
     const ssize_t count = read(STDIN_FILENO, buffer.data(), buffer.size());
@@ -135,6 +137,7 @@ class PathSource::InputList {
     return true;
   }
 
+  const PathSource& owner_;
   char separator_;
   std::string pending_;
   std::size_t begin_ = 0;
@@ -145,8 +148,10 @@ PathSource::PathSource(std::vector<std::string> inputs, char separator) : inputs
 
 PathSource::~PathSource() = default;
 
+bool PathSource::ended_early() const { return closed_ || interrupted(); }
+
 std::optional<std::filesystem::path> PathSource::next() {
-  while (!interrupted()) {
+  while (!ended_early()) {
     std::optional<std::filesystem::path> path;
     if (walk_) path = walk_->next();
     if (list_) path = list_->next();
@@ -157,9 +162,9 @@ std::optional<std::filesystem::path> PathSource::next() {
     const std::string& input = inputs_[at_++];
     std::error_code ignored;
     if (input == "-") {
-      list_ = std::make_unique<InputList>(separator_);
+      list_ = std::make_unique<InputList>(*this, separator_);
     } else if (std::filesystem::is_directory(input, ignored)) {
-      walk_ = std::make_unique<FolderWalk>(input);
+      walk_ = std::make_unique<FolderWalk>(*this, input);
     } else {
       return input;
     }

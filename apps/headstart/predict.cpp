@@ -114,7 +114,12 @@ void run_predict(const PredictRequest& request, Context& context) {
   const auto sink = [&](const PhotoPrediction& photo) {
     ++photos;
     if (!photo.error.empty()) ++failed;
-    output.write(writer.row(photo));
+    try {
+      output.write(writer.row(photo));
+    } catch (...) {
+      source.close();  // the stream waits for next() before it lets the exception out
+      throw;
+    }
     if (!rows_are_seen) progress.update(photos, 0);
   };
   classifier.predict_stream([&source] { return source.next(); }, sink, options);
@@ -130,8 +135,8 @@ void run_predict(const PredictRequest& request, Context& context) {
 void add_predict(CLI::App& app, Context& context) {
   CLI::App* const command = add_command(app, context, "predict", "Name photos with a trained model", kExamples);
   const auto request = std::make_shared<PredictRequest>();
-  command->add_option("model", request->model, "Model file of a run: model.safetensors")->type_name("MODEL")->required();
-  command->add_option("photos", request->inputs, "Photos, folders of photos, or - for paths from standard input, one a line")
+  command->add_option("MODEL", request->model, "Model file of a run: model.safetensors")->type_name("MODEL")->required();
+  command->add_option("PHOTO", request->inputs, "Photos, folders of photos, or - for paths from standard input, one a line")
       ->type_name("PHOTO|FOLDER|-")
       ->required();
   add_count(*command, "--top", request->top, 1, "Name the K likeliest classes (default: 3)")->type_name("K");

@@ -59,6 +59,7 @@ void run_train(const CLI::App& command, const TrainRequest& request, Context& co
   TrainView view(context.console);
   try {
     const TrainResult result = run_training(command, request, context, view);
+    view.finish();
     list_skipped(context.console, result.unreadable);
     Output().write(outcome_text(result, paint_for(STDOUT_FILENO)));
   } catch (const Error& error) {

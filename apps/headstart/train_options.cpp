@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <sstream>
 
 #include "headstart/error.h"
 #include "options.h"
@@ -13,7 +12,7 @@ namespace {
 
 void add_run_options(CLI::App& command, TrainRequest& request) {
   TrainOptions& options = request.options;
-  command.add_option("photos", options.photos, "Folder of class folders, or of train/ with optional val/ and test/")->type_name("PHOTOS");
+  command.add_option("PHOTOS", options.photos, "Folder of class folders, or of train/ with optional val/ and test/")->type_name("PHOTOS");
   command
       .add_option("--model", options.model, "Source model by name (see headstart models) or a weights file (default: efficientnet_lite0)")
       ->type_name("NAME|FILE");
@@ -44,7 +43,7 @@ void add_recipe_options(CLI::App& command, TrainOptions& options) {
                    "The new layer's rate over the backbone's (default: 10; finetune only)"));
   group(add_number(command, "--warmup-epochs", options.warmup_epochs, {},
                    "Linear warm-up, then cosine to zero; fractions allowed (default: finetune 0.5, head 0)"));
-  group(add_choice(command, "--optimizer", options.optimizer, kOptimizers, "(default: sgd)"));
+  group(add_choice(command, "--optimizer", options.optimizer, kOptimizers, "SGD with momentum, or AdamW (default: sgd)"));
   group(add_number(command, "--momentum", options.momentum, {.high = 1}, "Of SGD, below 1 (default: 0.9)"));
   group(add_number(command, "--weight-decay", options.weight_decay, {}, "Never on biases and norms (default: SGD 1e-4, AdamW 0.05)"));
   group(add_number(command, "--label-smoothing", options.label_smoothing, {.high = 1}, "Below 1 (default: 0)"));
@@ -66,15 +65,12 @@ void add_machine_options(CLI::App& command, TrainOptions& options) {
 }
 
 std::array<float, 3> parse_channels(const std::string& option, const std::string& text, const NumberRange& range) {
+  const std::vector<std::string> parts = CLI::detail::split(text, ',');
   std::array<float, 3> values{};
-  std::istringstream stream(text);
-  std::size_t count = 0;
-  for (std::string part; std::getline(stream, part, ','); ++count) {
-    if (count < values.size()) values[count] = static_cast<float>(parse_number(option, part, range));
-  }
-  if (count != values.size() || text.back() == ',') {
+  if (parts.size() != values.size()) {
     throw Error(ErrorCategory::kUsage, fmt::format("{}: expected three numbers R,G,B, found '{}'", option, text));
   }
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(parse_number(option, parts[i], range));
   return values;
 }
 
@@ -99,7 +95,8 @@ void add_pixel_options(CLI::App& command, TrainRequest& request) {
   add_count(command, "--resize-size", request.resize_size, 1, "Pixels (default: the source model's, 256)")->group(group);
   add_count(command, "--crop-size", request.crop_size, 1, "Pixels that the network sees, square (default: the source model's, 224)")
       ->group(group);
-  add_choice(command, "--interpolation", request.interpolation, kInterpolations, "(default: the source model's)")->group(group);
+  add_choice(command, "--interpolation", request.interpolation, kInterpolations, "Of the resize, antialiased (default: the source model's)")
+      ->group(group);
   add_channels(command, "--mean", request.mean, {.high = 1}, "Subtracted from R, G and B in [0, 1] (default: the source model's)");
   add_channels(command, "--std", request.std, {.above_low = true}, "Divides R, G and B (default: the source model's)");
 }
@@ -154,12 +151,15 @@ ResumeOptions resume_options(const CLI::App& command, const TrainRequest& reques
   resume.run = *request.resume;
   if (!request.options.photos.empty()) resume.photos = request.options.photos;
   if (given(command, "--device")) resume.device = request.options.device;
-  // What names the run, and what does not change its bits.
+  // Not compared: what names the run, and what does not change its bits.
   const std::vector<std::string> own = {"resume", "device", "log_file", "quiet", "verbose", "out"};
   for (const auto& [name, value] : given_options(command)) {
-    if (std::find(own.begin(), own.end(), name) == own.end()) resume.expected[name] = value;
+    if (std::find(own.begin(), own.end(), name) != own.end()) continue;
+    const bool is_file = name == "model" && std::filesystem::is_regular_file(value);
+    resume.expected[name] = is_file ? std::filesystem::absolute(value).string() : value;
   }
-  if (given(command, "--out") && !std::filesystem::equivalent(request.options.out, resume.run)) {
+  std::error_code ignored;
+  if (given(command, "--out") && !std::filesystem::equivalent(request.options.out, resume.run, ignored)) {
     throw Error(ErrorCategory::kUsage, "--out: a resumed run stays in its folder; leave --out away");
   }
   return resume;

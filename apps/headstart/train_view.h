@@ -17,6 +17,7 @@ class TrainView {
  public:
   explicit TrainView(Console& console) : console_(console) {}
   TrainCallbacks callbacks();
+  void finish() { progress_.reset(); }
   // Empty until the run has a folder.
   const std::filesystem::path& run() const { return run_; }
 

@@ -1,0 +1,111 @@
+// headstart train, from the options to the run folder.
+#include <fmt/format.h>
+
+#include "cli/fixture.h"
+
+namespace headstart::test {
+namespace {
+
+using nlohmann::json;
+
+TEST(Train, LeavesARunFolderAndSaysWhatComesNext) {
+  const TempDir folder;
+  make_tiny_dataset(folder / "photos/train", 3, 6);
+  make_tiny_dataset(folder / "photos/test", 3, 2, 9);
+  write_text(folder / "photos/train/class_1/bad.jpg", "no picture");
+  const std::filesystem::path run_folder = folder / "run";
+  const Outcome outcome =
+      run(joined(tiny_training(folder / "photos", run_folder), {"--recipe", "head", "--epochs", "4", "--max-unreadable-share", "0.5"}));
+  EXPECT_EXIT_CODE(outcome, 0);
+  for (const char* const text :
+       {"validation accuracy", "test accuracy", "95% interval", "skipped photos", "report.html", "headstart predict", "headstart eval"}) {
+    EXPECT_THAT(outcome.out, HasSubstr(text));
+  }
+  for (const char* const text : {"3 classes", "class_2", "efficientnet_lite0", "head: 4 epochs", "epoch 4/4", "bad.jpg"}) {
+    EXPECT_THAT(outcome.err, HasSubstr(text));
+  }
+  EXPECT_THAT(outcome.err, Not(HasSubstr("\x1b")));
+  for (const char* const file : {"model.safetensors", "log.csv", "run.json", "predictions.csv", "report.html"}) {
+    EXPECT_TRUE(std::filesystem::exists(run_folder / file)) << file;
+  }
+  // The model names photos, and the run's accuracy is the one that eval finds.
+  const std::string model = (run_folder / "model.safetensors").string();
+  const json figures = json::parse(run({"eval", model, (folder / "photos/test").string(), "--json"}).out);
+  EXPECT_THAT(outcome.out, HasSubstr(fmt::format("{:.1f}%", 100 * figures["top1"].get<double>())));
+  const json info = json::parse(run({"inspect", model, "--json"}).out);
+  EXPECT_EQ(info["preprocessing"]["crop_size"], 32);
+  EXPECT_EQ(info["metrics"]["test_top1"], figures["top1"]);
+}
+
+TEST(Train, OptionsReachTheRun) {
+  const TempDir folder;
+  const Outcome outcome =
+      run(joined(tiny_training(photos_folder(), folder / "run"),
+                 {"--recipe", "head", "--epochs", "2", "--lr", "1e-2", "--seed", "5", "--optimizer", "adamw", "--resize", "squash",
+                  "--mean", "0.5,0.5,0.5", "--interpolation", "bilinear", "--ignore-exif", "--drop-alpha", "--quiet"}));
+  EXPECT_EXIT_CODE(outcome, 0);
+  EXPECT_EQ(outcome.err, "");
+  const json model = json::parse(run({"inspect", (folder / "run/model.safetensors").string(), "--json"}).out);
+  EXPECT_EQ(model["preprocessing"]["resize"], "squash");
+  EXPECT_EQ(model["preprocessing"]["interpolation"], "bilinear");
+  EXPECT_EQ(model["preprocessing"]["mean"], (std::vector<double>{0.5, 0.5, 0.5}));
+  EXPECT_EQ(model["preprocessing"]["apply_exif_orientation"], false);
+  EXPECT_EQ(model["preprocessing"]["drop_alpha"], true);
+  EXPECT_EQ(model["provenance"]["seed"], "5");
+  EXPECT_EQ(lines_of(text_of(folder / "run/log.csv")).size(), 3U);
+  const std::string run_json = text_of(folder / "run/run.json");
+  EXPECT_THAT(run_json, HasSubstr("adamw"));
+  EXPECT_THAT(run_json, HasSubstr("0.01"));
+}
+
+TEST(Train, AFinishedRunIsShownAgainAndRefusesOtherOptions) {
+  const TempDir folder;
+  const Outcome first = run(joined(tiny_training(photos_folder(), folder / "run"), {"--recipe", "head", "--epochs", "2"}));
+  EXPECT_EXIT_CODE(first, 0);
+  const std::string run_folder = (folder / "run").string();
+  const Outcome again = run({"train", "--resume", run_folder});
+  EXPECT_EXIT_CODE(again, 0);
+  EXPECT_EQ(again.out, first.out);
+  EXPECT_EXIT_CODE(
+      run({"train", "--resume", run_folder, "--epochs", "2", "--recipe", "head", "--crop-size", "32", "--model", weights_file().string()}),
+      0);
+  const Outcome other = run({"train", "--resume", run_folder, "--epochs", "3", "--lr", "1e-5"});
+  EXPECT_EXIT_CODE(other, ErrorCategory::kUsage);
+  EXPECT_THAT(other.err, HasSubstr("epochs"));
+  EXPECT_THAT(other.err, HasSubstr("lr"));
+  const Outcome second = run(tiny_training(photos_folder(), folder / "run"));
+  EXPECT_EXIT_CODE(second, ErrorCategory::kUsage);
+  EXPECT_THAT(second.err, HasSubstr("--resume"));
+}
+
+TEST(Train, ErrorsHaveTheCodeOfTheirKind) {
+  const TempDir folder;
+  make_tiny_dataset(folder / "bad", 2, 4);
+  for (int i = 0; i < 4; ++i) write_text(folder / "bad/class_0" / fmt::format("bad_{}.jpg", i), "no picture");
+  write_text(folder / "weights.pth", "no weights");
+  const std::string out = (folder / "run").string();
+  const std::string photos = photos_folder().string();
+  EXPECT_NE(run(tiny_training("/nowhere/at-all", out)).exit_code, 0);
+  EXPECT_EXIT_CODE(run(joined(tiny_training(folder / "bad", out), {"--recipe", "head", "--epochs", "1"})), ErrorCategory::kData);
+  EXPECT_EXIT_CODE(run({"train", photos, "--model", (folder / "weights.pth").string(), "--out", out + "2"}), ErrorCategory::kModel);
+  EXPECT_EXIT_CODE(run({"train", photos, "--model", (folder / "absent.pth").string(), "--out", out + "3"}), ErrorCategory::kFile);
+  EXPECT_EXIT_CODE(run({"train", photos, "--model", "resnet1", "--out", out + "4"}), ErrorCategory::kUsage);
+  EXPECT_EXIT_CODE(run({"train", "--resume", (folder / "absent").string()}), ErrorCategory::kUsage);
+  EXPECT_EXIT_CODE(run(joined(tiny_training(photos, out + "5"), {"--device", "cuda:77"})), ErrorCategory::kDevice);
+  EXPECT_EXIT_CODE(run(joined(tiny_training(photos, out + "6"), {"--epochs", "2", "--lr", "1e30"})), ErrorCategory::kTraining);
+}
+
+TEST(Train, TheLogFileGetsTheMessages) {
+  const TempDir folder;
+  const std::string log = (folder / "no/such/folder/log.txt").string();
+  const std::filesystem::path blocked = folder / "file";
+  write_text(blocked, "");
+  EXPECT_EXIT_CODE(run(joined(tiny_training(photos_folder(), folder / "run"), {"--log-file", (blocked / "log.txt").string()})),
+                   ErrorCategory::kFile);
+  EXPECT_EXIT_CODE(run(joined(tiny_training(photos_folder(), folder / "run"), {"--recipe", "head", "--epochs", "1", "--log-file", log})),
+                   0);
+  EXPECT_TRUE(std::filesystem::exists(log));
+}
+
+}  // namespace
+}  // namespace headstart::test
