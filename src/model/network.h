@@ -2,7 +2,9 @@
 //
 // Layout: activations are channels_last when the input is. Compute dtype is the input's (float32 or bfloat16); parameters stay float32 and
 // are cast where they are used, so gradients arrive in float32.
-// Thread-safety: const use (forward in evaluation mode under NoGrad) from any number of threads; everything else from one thread.
+// Thread-safety: forward passes with running statistics under NoGradGuard from any number of threads; everything else from one thread.
+// Ownership: layers hold handles of the same tensors that parameters() and buffers() list. Change values in place (copy_, set_data), never
+// by assigning to a handle; replace_head() is the exception and gives the list new handles, so gather what an optimizer needs after it.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -66,7 +68,8 @@ class Network {
   // num_batches_tracked may be absent and is ignored. Throws Error(kModel) listing missing, unexpected and differently shaped tensors.
   void load(const StateDict& state, bool with_head);
 
-  // Every parameter and buffer, published names and order, as host copies.
+  // Every parameter and buffer, published names and order, as host copies. num_batches_tracked is left out: PyTorch's strict
+  // load_state_dict accepts that from a state dict without version metadata, which is what a safetensors file is.
   StateDict state() const;
   // The same as live tensors, for bit-exact snapshots.
   std::vector<std::pair<std::string, at::Tensor>> tensors() const;
@@ -79,30 +82,50 @@ class Network {
   std::vector<NamedParameter> parameters_;
   std::vector<NamedBuffer> buffers_;
   std::string architecture_;
+  at::Device build_device_ = at::kCPU;  // where add_parameter and add_buffer allocate; kMeta: names and shapes only
+
+ private:
+  struct Place {
+    bool is_buffer = false;
+    std::size_t index = 0;
+  };
+  struct NamedView {
+    const std::string& name;
+    const at::Tensor& tensor;
+    bool in_head = false;
+  };
+  NamedView at(Place place) const;
+  std::string head_prefix() const;  // "fc.", with the dot
+  std::size_t head_index(ParameterRole role) const;
+
+  std::vector<Place> order_;  // as published: a layer's parameters, then its running statistics
 };
 
-// A known architecture: one row of the registry.
+// A known architecture: one row of the registry (registry.cpp).
 struct Architecture {
   std::string_view name;         // "resnet18"
   std::string_view head_prefix;  // "fc", "_fc"
   Preprocessing preprocessing;   // of the published weights
-  std::unique_ptr<Network> (*make)(const Architecture& self, std::int64_t classes);
+  // Builds the network with zero weights: for those who load them next. device kMeta: names and shapes only, no memory.
+  std::unique_ptr<Network> (*make)(const Architecture& self, std::int64_t classes, const at::Device& device);
 };
 
 std::span<const Architecture> architectures();
 // Throws Error(kUsage) with the known names.
 const Architecture& find_architecture(std::string_view name);
-// The architecture whose tensor names and shapes fit the state dict; nullptr when none does.
+// The architecture whose tensor names and shapes are exactly the state dict's, the output layer and num_batches_tracked aside; nullptr when
+// none is. Needs no tensor bytes.
 const Architecture* recognize_architecture(const StateDict& state);
 
-// A network with PyTorch-like default initialisation (Kaiming normal fan-out for convolutions, ones and zeros for norms), drawn from seed.
+// A network with PyTorch-like default initialisation drawn from seed: convolutions Kaiming normal (fan-out, ReLU; depthwise ones by their
+// own fan-out), norms 1 and 0, the output layer uniform within 1/sqrt(features). Throws Error(kUsage) for an unknown name or no classes.
 std::unique_ptr<Network> make_network(std::string_view architecture, std::int64_t classes, std::uint64_t seed = 0);
 
-// Conversions between engine and host tensors; copies.
+// Conversions between engine and host tensors; copies. to_engine throws Error(kModel) when the bytes do not match dtype and shape.
 at::Tensor to_engine(const HostTensor& tensor);
 HostTensor to_host(const at::Tensor& tensor);
 
-// "auto" → the first CUDA device when LibTorch has one, else the CPU. Throws Error(kDevice) naming what is there.
+// "auto" → the first CUDA device when LibTorch has one, else the CPU; "cpu", "cuda", "cuda:1". Throws Error(kDevice) naming what is there.
 at::Device resolve_device(const std::string& name);
 // kAuto → bfloat16 where the device computes it fast (AVX-512 BF16 or AMX; CUDA 8.0 and up), else float32.
 Precision resolve_precision(Precision precision, const at::Device& device);

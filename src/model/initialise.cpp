@@ -1,0 +1,63 @@
+#include "model/initialise.h"
+
+#include <ATen/Parallel.h>
+
+#include <cmath>
+#include <numbers>
+
+namespace headstart {
+namespace {
+
+std::span<float> values(const at::Tensor& tensor) { return {tensor.mutable_data_ptr<float>(), static_cast<std::size_t>(tensor.numel())}; }
+
+// sqrt(2 / fan_out) as torchvision's ResNet. A depthwise convolution's channels are networks of their own: its fan-out is the kernel's
+// area, as in TensorFlow's EfficientNet.
+double kaiming_deviation(const at::Tensor& weight) {
+  const bool depthwise = weight.size(1) == 1;
+  const std::int64_t fan_out = (depthwise ? 1 : weight.size(0)) * weight.size(2) * weight.size(3);
+  return std::sqrt(2.0 / static_cast<double>(fan_out));
+}
+
+void initialise(const NamedParameter& parameter, double features, RandomStream stream) {
+  switch (parameter.role) {
+    case ParameterRole::kNormScale:
+      for (float& value : values(parameter.tensor)) value = 1;
+      return;
+    case ParameterRole::kNormShift:
+      for (float& value : values(parameter.tensor)) value = 0;
+      return;
+    case ParameterRole::kWeight:
+    case ParameterRole::kBias:
+      if (parameter.tensor.dim() == 4) return fill_normal(parameter.tensor, kaiming_deviation(parameter.tensor), stream);
+      return fill_uniform(parameter.tensor, 1.0 / std::sqrt(features), stream);
+  }
+}
+
+}  // namespace
+
+void initialise(Network& network, std::uint64_t seed) {
+  const auto& parameters = network.parameters();
+  const auto features = static_cast<double>(network.feature_count());
+  at::parallel_for(0, static_cast<std::int64_t>(parameters.size()), 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      initialise(parameters[static_cast<std::size_t>(i)], features,
+                 RandomStream(seed, Purpose::kHeadInit, /*epoch=*/1, /*sample=*/static_cast<std::uint32_t>(i)));
+    }
+  });
+}
+
+void fill_uniform(const at::Tensor& tensor, double bound, RandomStream stream) {
+  for (float& value : values(tensor)) value = static_cast<float>(stream.uniform(-bound, bound));
+}
+
+void fill_normal(const at::Tensor& tensor, double deviation, RandomStream stream) {
+  const std::span<float> out = values(tensor);
+  for (std::size_t i = 0; i < out.size(); i += 2) {
+    const double radius = deviation * std::sqrt(-2.0 * std::log(1.0 - stream.uniform()));
+    const double angle = 2.0 * std::numbers::pi * stream.uniform();
+    out[i] = static_cast<float>(radius * std::cos(angle));
+    if (i + 1 < out.size()) out[i + 1] = static_cast<float>(radius * std::sin(angle));
+  }
+}
+
+}  // namespace headstart
