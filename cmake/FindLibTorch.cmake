@@ -30,7 +30,16 @@ find_package_handle_standard_args(LibTorch REQUIRED_VARS LibTorch_INCLUDE_DIR Li
   REASON_FAILURE_MESSAGE "run tools/setup.sh, or name the folder of your own LibTorch with -DCMAKE_PREFIX_PATH=/path/to/libtorch")
 if(LibTorch_FOUND AND NOT TARGET LibTorch::LibTorch)
   add_library(LibTorch::LibTorch INTERFACE IMPORTED)
-  target_include_directories(LibTorch::LibTorch INTERFACE ${LibTorch_INCLUDE_DIR})
+  # LibTorch's folder holds copies of other libraries' headers too (fmt, protobuf, pybind11), which would hide the system's: only its own
+  # headers are shown.
+  set(_libtorch_headers ${CMAKE_BINARY_DIR}/libtorch_headers)
+  file(MAKE_DIRECTORY ${_libtorch_headers})
+  foreach(_libtorch_folder ATen c10 torch caffe2)
+    if(EXISTS ${LibTorch_INCLUDE_DIR}/${_libtorch_folder})
+      file(CREATE_LINK ${LibTorch_INCLUDE_DIR}/${_libtorch_folder} ${_libtorch_headers}/${_libtorch_folder} SYMBOLIC)
+    endif()
+  endforeach()
+  target_include_directories(LibTorch::LibTorch INTERFACE ${_libtorch_headers})
   target_link_libraries(LibTorch::LibTorch INTERFACE ${LibTorch_CPU_LIBRARY} ${LibTorch_C10_LIBRARY})
   if(HEADSTART_CUDA)
     # Nothing refers to torch_cuda by symbol: it registers its kernels when it is loaded, so the linker must not drop it.
