@@ -21,6 +21,7 @@ bool has_weight_decay(ParameterRole role) { return role == ParameterRole::kWeigh
 
 Optimizer::Optimizer(std::span<const NamedParameter> parameters, const OptimizerOptions& options) : options_(options), groups_(4) {
   const c10::NoGradGuard no_gradients;
+  const bool adamw = options.kind == OptimizerKind::kAdamW;
   for (const NamedParameter& parameter : parameters) {
     if (!parameter.tensor.requires_grad()) continue;
     const bool decays = has_weight_decay(parameter.role);
@@ -29,8 +30,8 @@ Optimizer::Optimizer(std::span<const NamedParameter> parameters, const Optimizer
     group.weight_decay = decays ? options.weight_decay : 0.0;
     group.names.push_back(parameter.name);
     group.parameters.push_back(parameter.tensor);
-    group.first.push_back(at::zeros_like(parameter.tensor));
-    if (options.kind == OptimizerKind::kAdamW) group.second.push_back(at::zeros_like(parameter.tensor));
+    if (adamw || options.momentum > 0) group.first.push_back(at::zeros_like(parameter.tensor));
+    if (adamw) group.second.push_back(at::zeros_like(parameter.tensor));
   }
   std::erase_if(groups_, [](const Group& group) { return group.names.empty(); });
 }
@@ -83,7 +84,7 @@ std::vector<std::pair<std::string, at::Tensor>> Optimizer::slots() const {
   const bool adamw = options_.kind == OptimizerKind::kAdamW;
   std::vector<std::pair<std::string, at::Tensor>> slots;
   for (const Group& group : groups_) {
-    for (std::size_t i = 0; i < group.names.size(); ++i) {
+    for (std::size_t i = 0; i < group.first.size(); ++i) {
       slots.emplace_back((adamw ? "exp_avg." : "momentum.") + group.names[i], group.first[i]);
       if (adamw) slots.emplace_back("exp_avg_sq." + group.names[i], group.second[i]);
     }

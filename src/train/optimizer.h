@@ -39,7 +39,8 @@ class Optimizer {
   // Updates so far; AdamW's bias correction depends on it.
   std::int64_t updates() const { return updates_; }
 
-  // float32 tensors "momentum.NAME", or "exp_avg.NAME" and "exp_avg_sq.NAME", and int64 [1] "updates"; as host copies.
+  // float32 tensors "momentum.NAME" (none without momentum), or "exp_avg.NAME" and "exp_avg_sq.NAME", and int64 [1] "updates"; as host
+  // copies.
   StateDict state() const;
   void load(const StateDict& state);
 
@@ -49,7 +50,7 @@ class Optimizer {
     double weight_decay = 0;
     std::vector<std::string> names;
     std::vector<at::Tensor> parameters;
-    std::vector<at::Tensor> first;   // momentum, or the mean of gradients; as the parameter
+    std::vector<at::Tensor> first;   // momentum (empty without), or AdamW: the mean of gradients
     std::vector<at::Tensor> second;  // AdamW: the mean of squared gradients
   };
   std::vector<std::pair<std::string, at::Tensor>> slots() const;

@@ -39,7 +39,7 @@ std::filesystem::path obtain(const SourceModel& known, const SourceRequest& requ
 
 // What a headstart model file says of itself; nothing for other weights files.
 std::optional<ModelInfo> own_info(const std::filesystem::path& file, const StateDict& weights) {
-  if (!weights.metadata.contains("headstart")) return std::nullopt;
+  if (!weights.metadata.contains("headstart.format")) return std::nullopt;
   return read_model_info(file);
 }
 

@@ -22,6 +22,15 @@ namespace {
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
+// A model file holds its class names as JSON: better to know before training than after.
+void expect_utf8_names(const Catalog& catalog) {
+  for (const std::string& name : catalog.classes) {
+    if (valid_utf8(name) == name) continue;
+    throw Error(ErrorCategory::kData,
+                fmt::format("training: the class folder \"{}\" has a name that is no valid UTF-8; rename it", valid_utf8(name)));
+  }
+}
+
 Catalog scan(const ResolvedOptions& options, const TrainCallbacks& callbacks) {
   if (callbacks.on_stage) callbacks.on_stage(Stage::kScan, 0, 0);
   Catalog catalog = scan_photos(options.photos, {.validation_fraction = options.validation_fraction, .seed = options.seed});
@@ -30,6 +39,7 @@ Catalog scan(const ResolvedOptions& options, const TrainCallbacks& callbacks) {
                 fmt::format("training: {} has {} training and {} validation photos; both are needed, at least two photos a class",
                             options.photos.string(), catalog.train.size(), catalog.validation.size()));
   }
+  expect_utf8_names(catalog);
   const auto photos = static_cast<std::int64_t>(catalog.train.size() + catalog.validation.size() + catalog.test.size());
   if (callbacks.on_stage) callbacks.on_stage(Stage::kScan, photos, photos);
   return catalog;

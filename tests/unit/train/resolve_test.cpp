@@ -1,0 +1,127 @@
+#include "train/resolve.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <limits>
+
+#include "headstart/error.h"
+#include "model/network.h"
+
+namespace headstart {
+namespace {
+
+TrainOptions valid_options() {
+  TrainOptions options;
+  options.photos = "photos";
+  options.device = "cpu";
+  return options;
+}
+
+Source source_of(const char* architecture) {
+  Source source;
+  source.architecture = &find_architecture(architecture);
+  source.preprocessing = source.architecture->preprocessing;
+  source.model = architecture;
+  source.sha256 = "abc";
+  return source;
+}
+
+TEST(Resolve, FillsEveryGap) {
+  const ResolvedOptions r = resolve_options(valid_options(), source_of("resnet18"));
+  EXPECT_TRUE(r.photos.is_absolute());
+  EXPECT_EQ(r.out.parent_path().filename(), "runs");
+  EXPECT_EQ(r.out.filename(), "photos-1");
+  EXPECT_EQ(r.architecture, "resnet18");
+  EXPECT_EQ(r.model_sha256, "abc");
+  EXPECT_EQ(r.epochs, 5);
+  EXPECT_EQ(r.batch_size, 32);
+  EXPECT_EQ(r.head_lr_multiplier, 10);
+  EXPECT_EQ(r.momentum, 0.9);
+  EXPECT_EQ(r.weight_decay, 1e-4);
+  EXPECT_GT(r.lr, 0);
+  EXPECT_NE(r.precision, Precision::kAuto);
+  EXPECT_EQ(r.device, "cpu");
+  EXPECT_GE(r.threads, 1);
+}
+
+TEST(Resolve, TheHeadRecipeFreezesNormsAndHasOneRate) {
+  TrainOptions options = valid_options();
+  options.recipe = Recipe::kHead;
+  const ResolvedOptions r = resolve_options(options, source_of("resnet18"));
+  EXPECT_EQ(r.batch_norm, BatchNormPolicy::kFrozen);
+  EXPECT_EQ(r.head_lr_multiplier, 1);
+  EXPECT_EQ(r.warmup_epochs, 0);
+  EXPECT_EQ(r.epochs, 30);
+}
+
+TEST(Resolve, AdamWHasItsOwnRateAndDecayAndNoMomentum) {
+  TrainOptions options = valid_options();
+  options.optimizer = OptimizerKind::kAdamW;
+  const ResolvedOptions r = resolve_options(options, source_of("resnet18"));
+  EXPECT_EQ(r.momentum, 0);
+  EXPECT_EQ(r.weight_decay, 0.05);
+  EXPECT_LT(r.lr, resolve_options(valid_options(), source_of("resnet18")).lr);
+}
+
+TEST(Resolve, WhatAPersonSaysWins) {
+  TrainOptions options = valid_options();
+  options.epochs = 2;
+  options.lr = 0.5;
+  options.batch_norm = BatchNormPolicy::kFrozen;
+  options.decode = DecodeOptions{.apply_exif_orientation = false};
+  const ResolvedOptions r = resolve_options(options, source_of("efficientnet_lite0"));
+  EXPECT_EQ(r.epochs, 2);
+  EXPECT_EQ(r.lr, 0.5);
+  EXPECT_EQ(r.batch_norm, BatchNormPolicy::kFrozen);
+  EXPECT_FALSE(r.preprocessing.decode.apply_exif_orientation);
+}
+
+TEST(Resolve, RefusesWhatCannotBeMeantPrintingOptionAndValue) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  struct Case {
+    const char* option;
+    const char* value;
+    std::function<void(TrainOptions&)> spoil;
+  };
+  const std::vector<Case> cases = {
+      {"epochs", "0", [](auto& o) { o.epochs = 0; }},
+      {"batch_size", "-3", [](auto& o) { o.batch_size = -3; }},
+      {"lr", "0", [](auto& o) { o.lr = 0.0; }},
+      {"lr", "nan", [=](auto& o) { o.lr = nan; }},
+      {"head_lr_multiplier", "-1", [](auto& o) { o.head_lr_multiplier = -1; }},
+      {"warmup_epochs", "-0.5", [](auto& o) { o.warmup_epochs = -0.5; }},
+      {"momentum", "1", [](auto& o) { o.momentum = 1.0; }},
+      {"weight_decay", "-0.1", [](auto& o) { o.weight_decay = -0.1; }},
+      {"label_smoothing", "1", [](auto& o) { o.label_smoothing = 1; }},
+      {"label_smoothing", "nan", [=](auto& o) { o.label_smoothing = nan; }},
+      {"accumulate", "0", [](auto& o) { o.accumulate = 0; }},
+      {"clip_norm", "-2", [](auto& o) { o.clip_norm = -2; }},
+      {"threads", "-1", [](auto& o) { o.threads = -1; }},
+      {"validation_fraction", "1", [](auto& o) { o.validation_fraction = 1; }},
+      {"max_unreadable_share", "1.5", [](auto& o) { o.max_unreadable_share = 1.5; }},
+      {"min_area", "0", [](auto& o) { o.augmentation.min_area = 0; }},
+      {"flip_probability", "2", [](auto& o) { o.augmentation.flip_probability = 2; }},
+      {"crop_size", "0", [](auto& o) { o.preprocessing = Preprocessing{.crop_size = 0}; }},
+      {"momentum", "0.5", [](auto& o) { o.optimizer = OptimizerKind::kAdamW, o.momentum = 0.5; }},
+      {"head_lr_multiplier", "10", [](auto& o) { o.recipe = Recipe::kHead, o.head_lr_multiplier = 10; }},
+      {"batch_norm", "frozen", [](auto& o) { o.recipe = Recipe::kHead, o.batch_norm = BatchNormPolicy::kTrain; }},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.option);
+    TrainOptions options = valid_options();
+    check_options(options);
+    c.spoil(options);
+    try {
+      check_options(options);
+      FAIL() << "taken: " << c.value;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.category(), ErrorCategory::kUsage);
+      EXPECT_NE(std::string(error.what()).find(c.option), std::string::npos) << error.what();
+      EXPECT_NE(std::string(error.what()).find(c.value), std::string::npos) << error.what();
+    }
+  }
+}
+
+}  // namespace
+}  // namespace headstart
