@@ -79,10 +79,7 @@ class SplitReader {
 void note_look_alikes(Catalog& catalog) {
   std::map<std::string, std::string> seen;
   for (const std::string& name : catalog.classes) {
-    std::string folded = name;
-    std::transform(folded.begin(), folded.end(), folded.begin(),
-                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-    const auto [other, is_new] = seen.emplace(folded, name);
+    const auto [other, is_new] = seen.emplace(ascii_lower(name), name);
     if (!is_new) {
       catalog.problems.push_back(
           {name, fmt::format("differs from the class {} only in upper and lower case: both are classes", in_quotes(other->second))});

@@ -73,8 +73,7 @@ std::string count_of(std::int64_t count, std::string_view noun, std::string_view
 }
 
 std::optional<Split> split_of_folder(std::string_view name) {
-  std::string lower(name);
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  const std::string lower = ascii_lower(name);
   if (lower == "train" || lower == "training") return Split::kTrain;
   if (lower == "val" || lower == "valid" || lower == "validation") return Split::kValidation;
   if (lower == "test" || lower == "testing") return Split::kTest;

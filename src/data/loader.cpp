@@ -24,7 +24,6 @@
 namespace headstart {
 namespace {
 
-constexpr std::uint64_t kMaxPhotoBytes = 1ULL << 30;
 // FAT keeps times to two seconds: a smaller difference does not prove that a photo changed.
 constexpr std::int64_t kMtimeToleranceNs = 2'000'000'000;
 

@@ -64,6 +64,9 @@ class Loader {
   std::unique_ptr<Impl> impl_;
 };
 
+// Larger photo files are not read: the memory of a worker stays bounded.
+inline constexpr std::uint64_t kMaxPhotoBytes = 1ULL << 30;
+
 // 0, 1, …, n - 1.
 std::vector<std::uint32_t> identity_order(std::size_t n);
 

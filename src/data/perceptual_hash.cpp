@@ -121,21 +121,58 @@ class Sets {
   std::vector<std::uint32_t> parent_;
 };
 
-// Two hashes that differ in at most 7 bits agree in one of their 8 bytes, so comparing within the buckets of each byte finds every pair.
-static_assert(kMaxHashDistance <= 7);
+// Photos by one of the four 16-bit bands of their hash: where each value's photos begin in `members`, which are positions in `distinct`.
+constexpr std::size_t kBandValues = 1 << 16;
+std::uint32_t band_of(std::uint64_t hash, int band) { return static_cast<std::uint32_t>((hash >> (16 * band)) & 0xFFFF); }
 
-// Comparisons of one photo within one bucket. Reached only by collections of over a million photos or of very many alike ones (the frames
-// of a film): there the nearest in hash order are compared, which keeps the time in proportion to the number of photos.
-constexpr std::size_t kMostNeighbours = 4096;
+struct BandIndex {
+  std::vector<std::uint32_t> begin = std::vector<std::uint32_t>(kBandValues + 1);
+  std::vector<std::uint32_t> members;
+};
 
-void unite_similar(const std::vector<Look>& looks, const std::vector<std::uint32_t>& bucket, Sets& sets) {
-  for (std::size_t i = 0; i < bucket.size(); ++i) {
-    const Look& a = looks[bucket[i]];
-    const std::size_t end = std::min(bucket.size(), i + 1 + kMostNeighbours);
-    for (std::size_t j = i + 1; j < end; ++j) {
-      const Look& b = looks[bucket[j]];
-      if (hash_distance(a.hash, b.hash) <= kMaxHashDistance && colour_distance(a, b) <= kMaxColourDistance) {
-        sets.unite(bucket[i], bucket[j]);
+BandIndex index_band(const std::vector<Look>& looks, const std::vector<std::uint32_t>& distinct, int band) {
+  BandIndex index;
+  for (const std::uint32_t i : distinct) ++index.begin[band_of(looks[i].hash, band) + 1];
+  std::partial_sum(index.begin.begin(), index.begin.end(), index.begin.begin());
+  index.members.resize(distinct.size());
+  std::vector<std::uint32_t> at(index.begin.begin(), index.begin.end() - 1);
+  for (std::size_t k = 0; k < distinct.size(); ++k)
+    index.members[at[band_of(looks[distinct[k]].hash, band)]++] = static_cast<std::uint32_t>(k);
+  return index;
+}
+
+// 0, then the 16 values with one bit and the 120 with two.
+std::vector<std::uint32_t> near_masks() {
+  std::vector<std::uint32_t> masks = {0};
+  for (std::uint32_t i = 0; i < 16; ++i) masks.push_back(1U << i);
+  for (std::uint32_t i = 0; i < 16; ++i) {
+    for (std::uint32_t j = 0; j < i; ++j) masks.push_back((1U << i) | (1U << j));
+  }
+  return masks;
+}
+
+// Two hashes that differ in at most 11 bits differ in at most 2 bits of one of their four bands, so that looking those up finds every pair.
+static_assert(kMaxHashDistance <= 11);
+
+// Comparisons of one photo within one band. Reached only by many millions of photos or very many alike ones (the frames of a film, whose
+// chains join them all the same): keeps the time in proportion to the number of photos.
+constexpr std::size_t kMostComparisons = 1 << 14;
+
+void unite_similar(const std::vector<Look>& looks, const std::vector<std::uint32_t>& distinct, int band, Sets& sets) {
+  const BandIndex index = index_band(looks, distinct, band);
+  const std::vector<std::uint32_t> masks = near_masks();
+  for (std::uint32_t k = 0; k < distinct.size(); ++k) {
+    const Look& a = looks[distinct[k]];
+    std::size_t compared = 0;
+    for (const std::uint32_t mask : masks) {
+      const std::uint32_t value = band_of(a.hash, band) ^ mask;
+      const auto end = index.members.begin() + index.begin[value + 1];
+      auto member = std::upper_bound(index.members.begin() + index.begin[value], end, k);  // each pair once
+      for (; member != end && compared < kMostComparisons; ++member, ++compared) {
+        const Look& b = looks[distinct[*member]];
+        if (hash_distance(a.hash, b.hash) <= kMaxHashDistance && colour_distance(a, b) <= kMaxColourDistance) {
+          sets.unite(distinct[k], distinct[*member]);
+        }
       }
     }
   }
@@ -157,7 +194,8 @@ Look look_of(const Image& image) {
   std::nth_element(sorted.begin(), sorted.begin() + 32, sorted.end());
   Look look;
   for (std::size_t i = 0; i < low.size(); ++i) {
-    if (low[i] >= sorted[32]) look.hash |= std::uint64_t{1} << i;
+    // Neighbouring frequencies go to different quarters, so that each quarter tells pictures apart (similar_groups looks quarters up).
+    if (low[i] >= sorted[32]) look.hash |= std::uint64_t{1} << ((i % 4) * 16 + i / 4);
   }
   const double energy = std::inner_product(low.begin(), low.end(), low.begin(), 0.0);
   look.flat = std::sqrt(energy) / kSide < kFlatEnergy;  // by Parseval: the deviation that these frequencies give a pixel
@@ -190,11 +228,7 @@ std::vector<std::vector<std::uint32_t>> similar_groups(const std::vector<Look>& 
       sets.unite(distinct.back(), i);
     }
   }
-  for (int band = 0; band < 8; ++band) {
-    std::array<std::vector<std::uint32_t>, 256> buckets;
-    for (const std::uint32_t i : distinct) buckets[(looks[i].hash >> (8 * band)) & 0xFF].push_back(i);
-    for (const auto& bucket : buckets) unite_similar(looks, bucket, sets);
-  }
+  for (int band = 0; band < 4; ++band) unite_similar(looks, distinct, band, sets);
   std::map<std::uint32_t, std::vector<std::uint32_t>> groups;  // by first index
   for (std::size_t i = 0; i < looks.size(); ++i) groups[sets.find(static_cast<std::uint32_t>(i))].push_back(static_cast<std::uint32_t>(i));
   std::vector<std::vector<std::uint32_t>> result;

@@ -19,31 +19,41 @@
 namespace headstart {
 namespace {
 
-constexpr std::array<std::string_view, 13> kPhotoExtensions = {"jpg",  "jpeg", "jpe", "jfif", "png", "webp", "tif",
-                                                               "tiff", "bmp",  "ppm", "pgm",  "pbm", "pnm"};
-constexpr std::string_view kGif = "gif";
+struct Extension {
+  std::string_view name;
+  ImageFormat format;
+};
+constexpr std::array<Extension, 14> kPhotoExtensions = {{{"jpg", ImageFormat::kJpeg},
+                                                         {"jpeg", ImageFormat::kJpeg},
+                                                         {"jpe", ImageFormat::kJpeg},
+                                                         {"jfif", ImageFormat::kJpeg},
+                                                         {"png", ImageFormat::kPng},
+                                                         {"webp", ImageFormat::kWebp},
+                                                         {"tif", ImageFormat::kTiff},
+                                                         {"tiff", ImageFormat::kTiff},
+                                                         {"bmp", ImageFormat::kBmp},
+                                                         {"ppm", ImageFormat::kPnm},
+                                                         {"pgm", ImageFormat::kPnm},
+                                                         {"pbm", ImageFormat::kPnm},
+                                                         {"pnm", ImageFormat::kPnm},
+                                                         {"gif", ImageFormat::kGif}}};
 // Pictures that people do have and headstart does not read: silence about them would look like lost photos.
 constexpr std::array<std::string_view, 14> kUnsupportedExtensions = {"heic", "heif", "avif", "jxl", "jp2", "psd", "svg",
                                                                      "dng",  "cr2",  "cr3",  "nef", "arw", "orf", "rw2"};
 constexpr std::array<std::string_view, 7> kIgnoredNames = {
     "__macosx", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin", "system volume information", "lost+found"};
 
-std::string lower_case(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return lower;
-}
-
 // Lower-case, without the dot; "" when there is none.
 std::string extension_of(std::string_view name) {
   const std::size_t dot = name.rfind('.');
-  return dot == std::string_view::npos ? std::string() : lower_case(name.substr(dot + 1));
+  return dot == std::string_view::npos ? std::string() : ascii_lower(name.substr(dot + 1));
 }
 
-bool is_photo_extension(std::string_view extension) {
-  return extension == kGif || std::find(kPhotoExtensions.begin(), kPhotoExtensions.end(), extension) != kPhotoExtensions.end();
+ImageFormat format_of(std::string_view extension) {
+  for (const Extension& known : kPhotoExtensions) {
+    if (known.name == extension) return known.format;
+  }
+  return ImageFormat::kUnknown;
 }
 
 struct CloseFolder {
@@ -129,11 +139,19 @@ bool path_less(std::string_view a, bool a_folder, std::string_view b, bool b_fol
 
 }  // namespace
 
-bool has_photo_extension(std::string_view name) { return is_photo_extension(extension_of(name)); }
+std::string ascii_lower(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return lower;
+}
+
+ImageFormat format_of_extension(std::string_view name) { return format_of(extension_of(name)); }
 
 bool is_ignored_name(std::string_view name) {
   if (name.empty() || name.front() == '.') return true;
-  return std::find(kIgnoredNames.begin(), kIgnoredNames.end(), lower_case(name)) != kIgnoredNames.end();
+  return std::find(kIgnoredNames.begin(), kIgnoredNames.end(), ascii_lower(name)) != kIgnoredNames.end();
 }
 
 std::string join_path(const std::string& folder, std::string_view name) {
@@ -186,7 +204,7 @@ Listing FolderWalker::list(const std::string& relative) const {
     const std::string_view name = entry->d_name;
     if (!is_ignored_name(name)) {
       const std::string extension = extension_of(name);
-      const auto found = classify(descriptor, path, *entry, is_photo_extension(extension), want_facts_);
+      const auto found = classify(descriptor, path, *entry, format_of(extension) != ImageFormat::kUnknown, want_facts_);
       if (found) {
         listing.add(name, found->kind, found->facts);
       } else if (std::find(kUnsupportedExtensions.begin(), kUnsupportedExtensions.end(), extension) != kUnsupportedExtensions.end()) {
@@ -285,7 +303,7 @@ void walk_photos(const std::filesystem::path& folder, const std::function<void(c
       on_problem({path, std::move(reason)});
     } else if (issue == WalkIssue::kUnreadableFolder) {
       throw Error(ErrorCategory::kFile, reason);
-    } else if (issue == WalkIssue::kBrokenLink && has_photo_extension(path)) {
+    } else if (issue == WalkIssue::kBrokenLink && format_of_extension(path) != ImageFormat::kUnknown) {
       sink(folder / path);  // whoever opens it gets the reason
     }
   };

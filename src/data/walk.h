@@ -14,10 +14,15 @@
 #include <utility>
 #include <vector>
 
+#include "headstart/image.h"
+
 namespace headstart {
 
-// Whether the name ends in an extension of a format that headstart decodes, in any case.
-bool has_photo_extension(std::string_view name);
+// The format that a file's extension promises (in upper or lower case); kUnknown: the file is no photo.
+ImageFormat format_of_extension(std::string_view name);
+
+// A to Z lowered, every other byte kept.
+std::string ascii_lower(std::string_view text);
 
 // Hidden names and what operating systems leave behind (__MACOSX, Thumbs.db, …): neither a class nor a photo.
 bool is_ignored_name(std::string_view name);
