@@ -59,14 +59,26 @@ RgbView clip_to_box(const RgbView& view, Box& box) {
   return crop_view(view, {.top = top, .left = left, .height = bottom - top, .width = right - left});
 }
 
+// What to ask of decode_jpeg_region so that it picks 1, 2, 4 or 8 eighths: libjpeg-turbo has SIMD code for these alone, and the scales
+// between them were slower than a whole decode and a resize (docs/pixels.md).
+ImageSize decode_target(const Region& region, ImageSize view) {
+  std::int64_t eighths = 1;
+  while (eighths < 8 &&
+         (region.height * eighths < view.height * std::int64_t{8} || region.width * eighths < view.width * std::int64_t{8})) {
+    eighths *= 2;
+  }
+  return {static_cast<int>(region.height * eighths / 8), static_cast<int>(region.width * eighths / 8)};
+}
+
 // Decodes only what the crop shows, in the file's own orientation, and turns the small result. Mirroring is the resize's, for nothing.
 void render_fast(std::span<const std::byte> encoded, const JpegHeader& header, const ViewRequest& request, Workspace& workspace,
                  std::span<std::uint8_t> out) {
   const int orientation = request.preprocessing.decode.apply_exif_orientation ? header.orientation : 1;
   const CropDraw draw = request.draw(oriented_size(header.size, orientation));
   const ImageSize target = request.target();  // a square: the same before rows become columns
+  const Region region = stored_region(draw.region, header.size, orientation);
   Box box;
-  decode_jpeg_region(encoded, stored_region(draw.region, header.size, orientation), target, workspace.decoded, box);
+  decode_jpeg_region(encoded, region, decode_target(region, target), workspace.decoded, box);
   const RgbView source = clip_to_box(view_of(workspace.decoded), box);
   const OrientationSteps steps = orientation_steps(orientation);
   const ResizeJob job{.box = box,

@@ -34,8 +34,8 @@ struct Workspace {
 };
 
 // Training view: decode, crop of draw_augmentation resized to crop_size, flipped when drawn. `out` is u8 [crop_size, crop_size, 3].
-// Fast decode (Augmentation::fast_decode) reads JPEGs at the smallest DCT scale that still covers the crop, and only the crop's rows:
-// its pixels differ from the exact ones within the bound stated in docs/pixels.md.
+// Fast decode (Augmentation::fast_decode) reads JPEGs at the smallest DCT scale of 1/8, 1/4, 1/2 and 1 that still covers the crop, and only
+// the crop's rows: its pixels differ from the exact ones within the bound stated in docs/pixels.md.
 void render_training_view(std::span<const std::byte> encoded, const Preprocessing& preprocessing, const Augmentation& augmentation,
                           std::uint64_t seed, std::uint32_t epoch, std::uint32_t sample, Workspace& workspace, std::span<std::uint8_t> out);
 

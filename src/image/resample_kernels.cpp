@@ -149,10 +149,10 @@ HWY_INLINE void store_blocks(D d, hn::Vec<D> blocks, std::uint8_t* const* rows, 
 }
 
 // One output pixel of kBlocks rows: R, G, B and a meaningless lane in each block.
-HWY_INLINE Int32s resample_pixel(const std::uint8_t* const* rows, std::size_t first, const std::int32_t* weights, int pairs) {
+HWY_INLINE Int32s resample_pixel(const std::uint8_t* const* rows, std::int32_t first, const std::int32_t* weights, int pairs) {
   const BytesTag d8;
   Sums sums;
-  std::size_t offset = first * 3;
+  std::size_t offset = static_cast<std::size_t>(first) * 3;
   int p = 0;
   for (; p + 1 < pairs; p += 2, offset += 12, weights += 4) {
     const Bytes bytes = load_blocks(d8, rows, offset);
@@ -163,25 +163,33 @@ HWY_INLINE Int32s resample_pixel(const std::uint8_t* const* rows, std::size_t fi
   return sums.finish();
 }
 
-// kBlocks rows, four pixels at a time.
-HWY_INLINE void block_of_rows(const std::uint8_t* const* from, std::int32_t first_column, const AxisTaps& taps, std::uint8_t* const* to) {
-  const auto weights_of_one = static_cast<std::ptrdiff_t>(taps.pairs) * 2;
-  const auto row_bytes = static_cast<std::size_t>(taps.outputs) * 3;
+// kBlocks rows, four pixels at a time. kPairs: pairs of taps where known, which unrolls the loop over them; 0 otherwise.
+template <int kPairs>
+void block_of_rows(const std::uint8_t* const* from, std::int32_t first_column, const AxisTaps& taps, std::uint8_t* const* to) {
+  const int pairs = kPairs > 0 ? kPairs : taps.pairs;
+  const std::ptrdiff_t step = std::ptrdiff_t{2} * pairs;
+  const std::size_t row_bytes = static_cast<std::size_t>(taps.outputs) * 3;
   const std::int32_t* weights = taps.weights;
-  for (std::ptrdiff_t i = 0; i < taps.outputs; i += 4, weights += 4 * weights_of_one) {
-    Int32s pixel[4];
-    for (std::ptrdiff_t k = 0; k < 4; ++k) {
-      const auto first = static_cast<std::size_t>(taps.first[i + k] - first_column);
-      pixel[k] = resample_pixel(from, first, weights + k * weights_of_one, taps.pairs);
-    }
-    const Bytes packed = hn::Or(shuffle(narrow(pixel[0], pixel[1]), kPixels01), shuffle(narrow(pixel[2], pixel[3]), kPixels23));
-    const std::size_t offset = static_cast<std::size_t>(i) * 3;
+  const std::int32_t* first = taps.first;
+  for (std::size_t offset = 0; offset < row_bytes; offset += 12, first += 4, weights += 4 * step) {
+    const Int32s pixel0 = resample_pixel(from, first[0] - first_column, weights, pairs);
+    const Int32s pixel1 = resample_pixel(from, first[1] - first_column, weights + step, pairs);
+    const Int32s pixel2 = resample_pixel(from, first[2] - first_column, weights + 2 * step, pairs);
+    const Int32s pixel3 = resample_pixel(from, first[3] - first_column, weights + 3 * step, pairs);
+    const Bytes packed = hn::Or(shuffle(narrow(pixel0, pixel1), kPixels01), shuffle(narrow(pixel2, pixel3), kPixels23));
     store_blocks(BytesTag(), packed, to, offset, row_bytes - offset);
   }
 }
 
+using BlockOfRows = void (*)(const std::uint8_t* const*, std::int32_t, const AxisTaps&, std::uint8_t* const*);
+BlockOfRows choose_block_of_rows(int pairs) {
+  constexpr BlockOfRows kKnown[] = {block_of_rows<0>, block_of_rows<1>, block_of_rows<2>, block_of_rows<3>, block_of_rows<4>};
+  return pairs <= 4 ? kKnown[pairs] : kKnown[0];
+}
+
 void rows_kernel(const std::uint8_t* const* rows, std::size_t count, std::int32_t first_column, const AxisTaps& taps, std::uint8_t* out,
                  std::size_t out_stride) {
+  const BlockOfRows block = choose_block_of_rows(taps.pairs);
   for (std::size_t r = 0; r < count; r += kBlocks) {
     const std::uint8_t* from[kBlocks];
     std::uint8_t* to[kBlocks];
@@ -190,24 +198,32 @@ void rows_kernel(const std::uint8_t* const* rows, std::size_t count, std::int32_
       from[b] = rows[row];
       to[b] = out + row * out_stride;
     }
-    block_of_rows(from, first_column, taps, to);
+    block(from, first_column, taps, to);
   }
 }
 
+template <int kPairs>
 HWY_INLINE void column_vector(const std::uint8_t* const* rows, const std::int32_t* weights, int pairs, std::size_t x, std::uint8_t* out) {
   const BytesTag d8;
   const Bytes zero = hn::Zero(d8);
-  Sums sums[4];
-  for (int p = 0; p < pairs; ++p, weights += 2) {
+  Sums sums0, sums1, sums2, sums3;  // no array: GCC 12 would keep it in memory
+  for (int p = 0; p < (kPairs > 0 ? kPairs : pairs); ++p, weights += 2) {
     const Bytes a = hn::LoadU(d8, rows[2 * p] + x), b = hn::LoadU(d8, rows[2 * p + 1] + x);
     const Bytes lower = hn::InterleaveLower(d8, a, b), upper = hn::InterleaveUpper(d8, a, b);
-    sums[0].add(hn::InterleaveLower(d8, lower, zero), weights);
-    sums[1].add(hn::InterleaveUpper(d8, lower, zero), weights);
-    sums[2].add(hn::InterleaveLower(d8, upper, zero), weights);
-    sums[3].add(hn::InterleaveUpper(d8, upper, zero), weights);
+    sums0.add(hn::InterleaveLower(d8, lower, zero), weights);
+    sums1.add(hn::InterleaveUpper(d8, lower, zero), weights);
+    sums2.add(hn::InterleaveLower(d8, upper, zero), weights);
+    sums3.add(hn::InterleaveUpper(d8, upper, zero), weights);
   }
-  const Bytes lower = narrow(sums[0].finish(), sums[1].finish()), upper = narrow(sums[2].finish(), sums[3].finish());
+  const Bytes lower = narrow(sums0.finish(), sums1.finish()), upper = narrow(sums2.finish(), sums3.finish());
   hn::StoreU(hn::Or(shuffle(lower, kEvenLower), shuffle(upper, kEvenUpper)), d8, out + x);
+}
+
+template <int kPairs>
+HWY_INLINE void vectors_of_row(const std::uint8_t* const* rows, const std::int32_t* weights, int pairs, std::size_t row_bytes,
+                               std::uint8_t* out) {
+  for (std::size_t x = 0; x + kBytes < row_bytes; x += kBytes) column_vector<kPairs>(rows, weights, pairs, x, out);
+  column_vector<kPairs>(rows, weights, pairs, row_bytes - kBytes, out);  // overlaps the one before it: same inputs, same bytes
 }
 
 void row_of_columns(const std::uint8_t* const* rows, const std::int32_t* weights, int pairs, std::size_t row_bytes, std::uint8_t* out) {
@@ -215,8 +231,18 @@ void row_of_columns(const std::uint8_t* const* rows, const std::int32_t* weights
     for (std::size_t x = 0; x < row_bytes; ++x) out[x] = resample_one(rows, x, weights, pairs);
     return;
   }
-  for (std::size_t x = 0; x + kBytes < row_bytes; x += kBytes) column_vector(rows, weights, pairs, x, out);
-  column_vector(rows, weights, pairs, row_bytes - kBytes, out);  // overlaps the one before it: same inputs, same bytes
+  switch (pairs) {
+    case 1:
+      return vectors_of_row<1>(rows, weights, pairs, row_bytes, out);
+    case 2:
+      return vectors_of_row<2>(rows, weights, pairs, row_bytes, out);
+    case 3:
+      return vectors_of_row<3>(rows, weights, pairs, row_bytes, out);
+    case 4:
+      return vectors_of_row<4>(rows, weights, pairs, row_bytes, out);
+    default:
+      return vectors_of_row<0>(rows, weights, pairs, row_bytes, out);
+  }
 }
 
 #endif  // HWY_TARGET == HWY_SCALAR
