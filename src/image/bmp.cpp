@@ -181,9 +181,7 @@ class RunReader {
       : reader_(kFormat, encoded, header.pixels),
         four_bits_(header.compression == kRle4),
         width_(static_cast<std::size_t>(header.width)),
-        count_(count) {
-    indices_.reserve(count);
-  }
+        count_(count) {}
 
   std::vector<std::uint8_t> read() {
     while (indices_.size() < count_ && reader_.remaining() >= 2) {
@@ -252,8 +250,10 @@ class RunReader {
 };
 
 void decode_runs(Bytes encoded, const Header& header, Image& out) {
-  const auto width = static_cast<std::size_t>(out.size.width);
-  const std::vector<std::uint8_t> indices = RunReader(encoded, header, width * static_cast<std::size_t>(out.size.height)).read();
+  const auto width = static_cast<std::size_t>(header.width);
+  // The picture's memory is taken only when the file has proved to hold its pixels.
+  const std::vector<std::uint8_t> indices = RunReader(encoded, header, width * static_cast<std::size_t>(header.height)).read();
+  resize_picture(out, static_cast<int>(header.height), static_cast<int>(header.width));
   for (int y = 0; y < out.size.height; ++y) {
     std::uint8_t* rgb = picture_row(out, header.top_down ? y : out.size.height - 1 - y);
     const std::uint8_t* row = indices.data() + static_cast<std::size_t>(y) * width;
@@ -264,15 +264,9 @@ void decode_runs(Bytes encoded, const Header& header, Image& out) {
 // Before memory is taken: could the file hold that many pixels?
 void check_length(Bytes encoded, const Header& header) {
   if (header.pixels > encoded.size()) fail_decode(kFormat, "it is truncated before its pixels");
+  if (header.compression == kRle4 || header.compression == kRle8) return;  // their memory grows as they are read
   const std::uint64_t available = encoded.size() - header.pixels;
   const auto width = static_cast<std::uint64_t>(header.width), height = static_cast<std::uint64_t>(header.height);
-  if (header.compression == kRle4 || header.compression == kRle8) {
-    // Two bytes make a run of 255 pixels, four a jump of 255 rows.
-    if (height / 255 > available || width * height / 255 / (width + 1) > available) {
-      fail_decode(kFormat, "{} bytes cannot hold its {} x {} pixels (width x height)", available, width, height);
-    }
-    return;
-  }
   const std::uint64_t row_bytes = (width * static_cast<std::uint64_t>(header.bits) + 7) / 8;
   const std::uint64_t needed = (height - 1) * ((row_bytes + 3) / 4 * 4) + row_bytes;
   if (needed > available) fail_decode(kFormat, "it is truncated: its pixels need {} bytes, {} are there", needed, available);
@@ -294,10 +288,10 @@ void decode_bmp(Bytes encoded, const DecodeOptions& options, Image& out) {
   check_picture_size(kFormat, header.height, header.width, options.max_pixels);
   check_layout(header);
   check_length(encoded, header);
-  resize_picture(out, static_cast<int>(header.height), static_cast<int>(header.width));
   if (header.compression == kRle4 || header.compression == kRle8) {
     decode_runs(encoded, header, out);
   } else {
+    resize_picture(out, static_cast<int>(header.height), static_cast<int>(header.width));
     decode_rows(encoded, header, options, out);
   }
 }

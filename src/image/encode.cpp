@@ -65,6 +65,10 @@ std::vector<std::byte> encode_jpeg(const Image& image, int quality) {
   check_image(image, "encode_jpeg");
   if (quality < 1 || quality > 100)
     throw Error(ErrorCategory::kUsage, fmt::format("encode_jpeg: quality {} is not from 1 to 100", quality));
+  if (image.size.height > JPEG_MAX_DIMENSION || image.size.width > JPEG_MAX_DIMENSION) {
+    throw Error(ErrorCategory::kUsage, fmt::format("encode_jpeg: {} x {} pixels (height x width); a JPEG has at most {} a side",
+                                                   image.size.height, image.size.width, JPEG_MAX_DIMENSION));
+  }
   jpeg_compress_struct encoder{};
   Failure failure{};
   encoder.err = jpeg_std_error(&failure.base);

@@ -19,6 +19,7 @@ namespace {
 // here that calls setjmp, or libjpeg below it, holds trivially destructible objects only.
 constexpr int kMaxScans = 500;  // real progressive files have about ten; thousands are an attack on the processor
 constexpr std::string_view kFormat = "JPEG";
+constexpr int kTruncated = -1, kTooManyScans = -2;  // beside libjpeg's own codes, which are positive
 
 struct Failure {
   jpeg_error_mgr base;  // first: libjpeg hands back a pointer to it
@@ -37,19 +38,19 @@ struct Failure {
 void drop_message(j_common_ptr, int) {}
 void drop_output(j_common_ptr) {}
 
-[[noreturn]] void fail_in_libjpeg(j_decompress_ptr decoder, const char* message) {
+[[noreturn]] void fail_in_libjpeg(j_decompress_ptr decoder, int code, const char* message) {
   auto* failure = reinterpret_cast<Failure*>(decoder->err);
-  failure->code = -1;
+  failure->code = code;
   std::snprintf(failure->message, sizeof failure->message, "%s", message);
   std::longjmp(failure->jump, 1);
 }
 
 // The whole file is in memory, so a request for more means that it is truncated. (libjpeg's own memory source would invent an end marker.)
-boolean refuse_more_input(j_decompress_ptr decoder) { fail_in_libjpeg(decoder, "it is truncated"); }
+boolean refuse_more_input(j_decompress_ptr decoder) { fail_in_libjpeg(decoder, kTruncated, "it is truncated"); }
 
 void skip_input(j_decompress_ptr decoder, long count) {
   if (count <= 0) return;
-  if (static_cast<unsigned long>(count) > decoder->src->bytes_in_buffer) fail_in_libjpeg(decoder, "it is truncated");
+  if (static_cast<unsigned long>(count) > decoder->src->bytes_in_buffer) fail_in_libjpeg(decoder, kTruncated, "it is truncated");
   decoder->src->next_input_byte += count;
   decoder->src->bytes_in_buffer -= static_cast<std::size_t>(count);
 }
@@ -57,8 +58,8 @@ void skip_input(j_decompress_ptr decoder, long count) {
 void ignore_source(j_decompress_ptr) {}
 
 void watch_scans(j_common_ptr common) {
-  const auto* decoder = reinterpret_cast<j_decompress_ptr>(common);
-  if (decoder->input_scan_number > kMaxScans) fail_in_libjpeg(reinterpret_cast<j_decompress_ptr>(common), "it has more than 500 scans");
+  auto* decoder = reinterpret_cast<j_decompress_ptr>(common);
+  if (decoder->input_scan_number > kMaxScans) fail_in_libjpeg(decoder, kTooManyScans, "it has more than 500 scans");
 }
 
 class Decoder {
@@ -104,13 +105,16 @@ class Decoder {
   void skip_rows(unsigned rows) {
     if (rows > 0 && !try_skip_rows(rows)) fail();
   }
+  // Reads what is behind the last row: like Pillow, damage there is an error, a missing end marker is none.
+  void finish() {
+    if (!try_finish()) fail();
+  }
   // The next out.size.height rows, of the current output width.
   void read_rows(Image& out) {
     if (!try_read_rows(out.rgb.data(), out.size.height)) fail();
   }
 
   int components() const { return decoder_.num_components; }
-  bool progressive() const { return decoder_.progressive_mode != 0; }
   ImageSize full_size() const { return {static_cast<int>(decoder_.image_height), static_cast<int>(decoder_.image_width)}; }
   ImageSize output_size() const { return {static_cast<int>(decoder_.output_height), static_cast<int>(decoder_.output_width)}; }
   // Rows that are reconstructed together, in output pixels.
@@ -138,6 +142,10 @@ class Decoder {
   bool try_skip_rows(unsigned rows) {
     if (setjmp(failure_.jump) != 0) return false;
     return jpeg_skip_scanlines(&decoder_, rows) == rows;
+  }
+  bool try_finish() {
+    if (setjmp(failure_.jump) != 0) return failure_.code == kTruncated;
+    return jpeg_finish_decompress(&decoder_) != FALSE;
   }
   bool try_read_rows(std::uint8_t* rgb, int count) {
     if (setjmp(failure_.jump) != 0) return false;
@@ -272,6 +280,7 @@ void decode_jpeg(Bytes encoded, const DecodeOptions& options, Image& out) {
   decoder.start();
   resize_picture(out, decoder.output_size().height, decoder.output_size().width);
   decoder.read_rows(out);
+  decoder.finish();
 }
 
 }  // namespace headstart
