@@ -83,7 +83,7 @@ void Network::load(const StateDict& state, bool with_head) {
   Mismatch mismatch;
   std::vector<std::pair<at::Tensor, at::Tensor>> copies;  // to, from
   for (const Place place : order_) {
-    const NamedView wanted = at(place);
+    const NamedView wanted = view(place);
     const auto source = sources.find(wanted.name);
     if (wanted.in_head && !with_head) continue;
     if (source == sources.end()) {
@@ -119,8 +119,8 @@ std::vector<std::pair<std::string, at::Tensor>> Network::tensors() const {
   std::vector<std::pair<std::string, at::Tensor>> all;
   all.reserve(order_.size());
   for (const Place place : order_) {
-    const NamedView view = at(place);
-    all.emplace_back(view.name, view.tensor);
+    const NamedView entry = view(place);
+    all.emplace_back(entry.name, entry.tensor);
   }
   return all;
 }
@@ -140,7 +140,7 @@ at::Tensor& Network::add_buffer(std::string name, std::vector<std::int64_t> shap
   return buffers_.back().tensor;
 }
 
-Network::NamedView Network::at(Place place) const {
+Network::NamedView Network::view(Place place) const {
   if (place.is_buffer) return {.name = buffers_[place.index].name, .tensor = buffers_[place.index].tensor};
   const NamedParameter& parameter = parameters_[place.index];
   return {.name = parameter.name, .tensor = parameter.tensor, .in_head = parameter.in_head};

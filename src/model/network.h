@@ -94,7 +94,7 @@ class Network {
     const at::Tensor& tensor;
     bool in_head = false;
   };
-  NamedView at(Place place) const;
+  NamedView view(Place place) const;
   std::string head_prefix() const;  // "fc.", with the dot
   std::size_t head_index(ParameterRole role) const;
 
