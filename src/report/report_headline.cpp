@@ -1,0 +1,98 @@
+// The top of the report: what the model reaches, what it is, and how training went.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "core/text.h"
+#include "report/html_text.h"
+#include "report/report_parts.h"
+#include "report/svg_chart.h"
+
+namespace headstart {
+namespace {
+
+std::string fact(std::string_view name, std::string_view value, std::string_view small) {
+  return fmt::format("<div><dt>{}</dt><dd>{}{}</dd></div>", name, value, small.empty() ? "" : fmt::format("<small>{}</small>", small));
+}
+
+std::int64_t right_photos(const Metrics& metrics) {
+  std::int64_t right = 0;
+  for (std::size_t c = 0; c < metrics.per_class.size(); ++c) right += metrics.confusion[c * metrics.per_class.size() + c];
+  return right;
+}
+
+std::string accuracy_figure(const ReportContext& context) {
+  const Metrics& metrics = context.held_out.metrics;
+  const Interval& interval = metrics.top1_interval;
+  const std::string sentence =
+      fmt::format("{} of {} right. With 95% confidence the true accuracy lies between {} and {}.", count_text(right_photos(metrics)),
+                  counted(metrics.photos, "photo", "photos"), html_percent(interval.low), html_percent(interval.high));
+  return fmt::format(
+      "<div><div class=\"label\">Accuracy on the {} photos</div><div class=\"figure\">{}</div>"
+      "<div class=\"interval\" role=\"img\" aria-label=\"95% interval from {} to {}\">"
+      "<i style=\"left:{:.2f}%;width:{:.2f}%\"></i><b style=\"left:{:.2f}%\"></b></div>"
+      "<div class=\"scale\"><span>0%</span><span>50%</span><span>100%</span></div><p class=\"soft\">{}</p></div>",
+      context.held_out_name, html_percent(metrics.top1), html_percent(interval.low), html_percent(interval.high), 100 * interval.low,
+      100 * (interval.high - interval.low), 100 * metrics.top1, sentence);
+}
+
+// Six cards, so that the grid has no holes.
+std::string facts(const ReportContext& context) {
+  const TrainResult& result = context.result;
+  const Metrics& metrics = context.held_out.metrics;
+  const MeanSpeed speed = mean_speed(result.history);
+  std::string out = "<dl class=\"facts\">";
+  if (context.held_out_name == "test" && result.validation.metrics.photos > 0) {
+    out += fact("Validation accuracy", html_percent(result.validation.metrics.top1),
+                counted(result.validation.metrics.photos, "photo", "photos"));
+  } else {
+    out += fact("Classes", count_text(static_cast<std::int64_t>(result.classes.size())), "named by their folders");
+  }
+  out += fact("Macro F1", html_percent(metrics.macro.f1), "mean over the classes");
+  out += result.classes.size() > 5 ? fact("Top-5 accuracy", html_percent(metrics.top5), "the label is among five")
+                                   : fact("Mean loss", html_number(metrics.mean_loss), "cross-entropy, nats");
+  out += fact("Best epoch", fmt::format("{} of {}", result.best_epoch, result.history.size()), "by validation accuracy");
+  out += fact("Training time", human_seconds(result.seconds), html_text(result.options.device));
+  out += fact("Photos a second", fmt::format("{:.3g}", speed.photos_per_second),
+              fmt::format("{} of the time waiting", html_percent(speed.wait_share)));
+  return out + "</dl>";
+}
+
+ChartSeries series_of(const TrainResult& result, const char* name, double EpochRecord::*field) {
+  ChartSeries series{.name = name, .points = {}};
+  for (const EpochRecord& epoch : result.history) series.points.push_back({static_cast<double>(epoch.epoch), epoch.*field});
+  return series;
+}
+
+std::string chart_figure(const TrainResult& result, LineChart chart, double EpochRecord::*train, double EpochRecord::*validation) {
+  chart.x_label = "epoch";
+  chart.series = {series_of(result, "training", train), series_of(result, "validation", validation)};
+  if (result.best_epoch > 0) chart.mark = ChartMark{static_cast<double>(result.best_epoch), fmt::format("best: {}", result.best_epoch)};
+  return fmt::format("<figure><figcaption>{}</figcaption>{}</figure>", html_text(chart.title), line_chart_svg(chart));
+}
+
+}  // namespace
+
+std::string headline_section(const ReportContext& context) {
+  return fmt::format("<div class=\"hero\">{}{}</div>", accuracy_figure(context), facts(context));
+}
+
+std::string curves_section(const ReportContext& context) {
+  const TrainResult& result = context.result;
+  if (result.history.empty()) return {};
+  const EpochRecord& last = result.history.back();
+  const std::string loss_text =
+      fmt::format("after epoch {} training {}, validation {}", last.epoch, html_number(last.train_loss), html_number(last.validation_loss));
+  const std::string accuracy_text = fmt::format("after epoch {} training {}, validation {}", last.epoch, html_percent(last.train_top1),
+                                                html_percent(last.validation_top1));
+  const std::string figures =
+      chart_figure(result, {.title = "Accuracy", .description = accuracy_text, .y_scale = ChartScale::kShares}, &EpochRecord::train_top1,
+                   &EpochRecord::validation_top1) +
+      chart_figure(result, {.title = "Loss", .description = loss_text}, &EpochRecord::train_loss, &EpochRecord::validation_loss);
+  return section("curves", "Training",
+                 "<p class=\"soft\">Training figures are means over an epoch, on augmented photos and while the weights still change; so "
+                 "validation may well look better.</p><div class=\"charts\">" +
+                     figures + "</div>");
+}
+
+}  // namespace headstart
