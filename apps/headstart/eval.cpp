@@ -63,7 +63,7 @@ void write_predictions(const std::filesystem::path& file, const Evaluation& eval
 
 Evaluation score(const EvalRequest& request, const Classifier& classifier, Console& console) {
   const Catalog catalog = scan_for_evaluation(request.photos, classifier.info().classes);
-  for (const Problem& problem : catalog.problems) console.warn(fmt::format("{}: {}", printable(problem.path), printable(problem.reason)));
+  for (const Problem& problem : catalog.problems) console.warn(problem_text(problem));
   Progress progress(console, "Evaluating");
   EvaluateOptions options;
   options.batch_size = request.batch_size;
@@ -89,7 +89,7 @@ void run_eval(const EvalRequest& request, Context& context) {
   output.finish();
   if (!request.predictions.empty()) write_predictions(request.predictions, evaluation, classes);
   for (const Problem& problem : evaluation.unreadable) {
-    context.console.warn(fmt::format("left out {}: {}", printable(problem.path), printable(problem.reason)));
+    context.console.warn("left out " + problem_text(problem));
   }
   if (!evaluation.unreadable.empty()) {
     const auto bad = static_cast<std::int64_t>(evaluation.unreadable.size());

@@ -44,10 +44,7 @@ ordered_json problems_json(const std::vector<Problem>& problems) {
 std::string problems_text(std::string_view title, const std::vector<Problem>& problems, const TextStyle& style) {
   if (problems.empty()) return "";
   std::string text = heading(fmt::format("{} ({})", title, problems.size()), style);
-  for (std::size_t i = 0; i < listed(problems.size(), style); ++i) {
-    const std::string where = printable(problems[i].path);
-    text += fmt::format("  {}{}{}\n", where, where.empty() ? "" : ": ", printable(problems[i].reason));
-  }
+  for (std::size_t i = 0; i < listed(problems.size(), style); ++i) text += "  " + problem_text(problems[i]) + "\n";
   return text + rest_line(problems.size(), style);
 }
 

@@ -96,6 +96,11 @@ std::string printable(std::string_view text) {
   return out;
 }
 
+std::string problem_text(const Problem& problem) {
+  const bool whole_folder = problem.path.empty() || problem.path == ".";
+  return whole_folder ? printable(problem.reason) : printable(problem.path) + ": " + printable(problem.reason);
+}
+
 std::string nearest(std::string_view name, const std::vector<std::string>& known) {
   std::string best;
   std::size_t best_distance = std::max<std::size_t>(1, name.size() / 3) + 1;

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "headstart/dataset.h"
+
 namespace headstart::cli {
 
 // "7 s", "3m 05s", "2h 04m".
@@ -31,6 +33,9 @@ std::string json_text(const nlohmann::ordered_json& value, int indent = -1);
 std::string shell_quoted(std::string_view text);
 // Control characters (a file name may hold escape sequences) as \xNN, so that a name cannot steer the terminal.
 std::string printable(std::string_view text);
+
+// "path: reason"; a finding about the whole folder (path "" or ".") is its reason alone.
+std::string problem_text(const Problem& problem);
 
 // The known name nearest to `name` by edit distance (adjacent swaps count once), when near enough to be a typing error; else "".
 std::string nearest(std::string_view name, const std::vector<std::string>& known);

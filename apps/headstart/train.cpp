@@ -32,7 +32,7 @@ constexpr const char* kExamples =
 
 void list_skipped(Console& console, const std::vector<Problem>& skipped) {
   for (std::size_t i = 0; i < std::min(skipped.size(), kMostSkippedListed); ++i) {
-    console.warn(fmt::format("skipped {}: {}", printable(skipped[i].path), printable(skipped[i].reason)));
+    console.warn("skipped " + problem_text(skipped[i]));
   }
   if (skipped.size() > kMostSkippedListed) {
     console.warn(fmt::format("skipped {} more; the report lists them", skipped.size() - kMostSkippedListed));

@@ -27,19 +27,19 @@ std::string shown(const std::filesystem::path& path) {
 std::string classes_text(const Catalog& catalog) {
   std::vector<std::int64_t> photos(catalog.classes.size());
   for (const Sample& sample : catalog.train) ++photos[static_cast<std::size_t>(sample.label)];
-  std::string text;
+  std::string text = fmt::format("{}:", photos.size());
   for (std::size_t c = 0; c < std::min(photos.size(), kMostClassesNamed); ++c) {
-    text += fmt::format("{}{} ({})", c == 0 ? "" : ", ", printable(catalog.classes[c]), grouped(photos[c]));
+    text += fmt::format("{}{} ({})", c == 0 ? " " : ", ", printable(catalog.classes[c]), grouped(photos[c]));
   }
   if (photos.size() > kMostClassesNamed) text += fmt::format(" and {} more", photos.size() - kMostClassesNamed);
   return text;
 }
 
 std::string photos_text(const ResolvedOptions& options, const Catalog& catalog) {
-  std::string text = fmt::format("{}: {} to train on, {} to validate", shown(options.photos), grouped(std::ssize(catalog.train)),
+  std::string text = fmt::format("{}: {} to train, {} to validate", shown(options.photos), grouped(std::ssize(catalog.train)),
                                  grouped(std::ssize(catalog.validation)));
-  if (catalog.validation_was_split_off) text += fmt::format(" (set aside by seed {})", options.seed);
-  return text + (catalog.test.empty() ? ", no test folder" : fmt::format(", {} to test at the end", grouped(std::ssize(catalog.test))));
+  if (catalog.validation_was_split_off) text += fmt::format(" (set aside, seed {})", options.seed);
+  return text + (catalog.test.empty() ? ", no test folder" : fmt::format(", {} to test", grouped(std::ssize(catalog.test))));
 }
 
 std::string recipe_text(const ResolvedOptions& options) {
@@ -99,12 +99,12 @@ void TrainView::on_start(const ResolvedOptions& options, const Catalog& catalog)
     console_.say(fmt::format("{}  {}", paint.dim(fmt::format("{:<8}", name)), text));
   };
   row("photos", photos_text(options, catalog));
-  row(count_text(std::ssize(catalog.classes), "class"), classes_text(catalog));
+  row("classes", classes_text(catalog));
   row("model", options.architecture + source);
   row("recipe", recipe_text(options));
   row("device", fmt::format("{}, {}, {}", options.device, count_text(options.threads, "thread"), word_of(kPrecisions, options.precision)));
   row("run", shown(options.out));
-  for (const Problem& problem : catalog.problems) console_.warn(fmt::format("{}: {}", printable(problem.path), printable(problem.reason)));
+  for (const Problem& problem : catalog.problems) console_.warn(problem_text(problem));
 }
 
 Progress& TrainView::progress(const std::string& title) {
@@ -123,9 +123,9 @@ void TrainView::on_epoch(const EpochRecord& epoch) {
   progress_.reset();
   const Paint& paint = console_.paint();
   const int digits = static_cast<int>(std::to_string(epochs_).size());
-  console_.say(fmt::format("epoch {:>{}}/{}  train loss {:.4f}, top-1 {:>6}  validation loss {:.4f}, top-1 {}  {}{}", epoch.epoch, digits,
-                           epochs_, epoch.train_loss, percent_text(epoch.train_top1), epoch.validation_loss,
-                           paint.bold(fmt::format("{:>6}", percent_text(epoch.validation_top1))),
+  const std::string accuracy = paint.bold(fmt::format("{:>6}", percent_text(epoch.validation_top1)));
+  console_.say(fmt::format("epoch {:>{}}/{}  train loss {:.3f} {:>6}  validation loss {:.3f} {}  {}{}", epoch.epoch, digits, epochs_,
+                           epoch.train_loss, percent_text(epoch.train_top1), epoch.validation_loss, accuracy,
                            duration_text(epoch.seconds + epoch.validation_seconds), epoch.best ? paint.green("  best") : ""));
   if (console_.verbosity() == Verbosity::kVerbose) {
     console_.say(paint.dim(fmt::format("  {:.1f} photos/s, waited for photos {} of the time, learning rate {:.3g}", epoch.photos_per_second,

@@ -7,14 +7,14 @@ namespace {
 using nlohmann::json;
 
 std::vector<std::string> eval(const std::filesystem::path& photos, const std::vector<std::string>& rest = {}) {
-  return joined({"eval", model_file().string(), photos.string()}, rest);
+  return joined({"eval", model_file().string(), photos.string(), "--threads", "1"}, rest);
 }
 
 TEST(Eval, ShowsFiguresForPeople) {
   const Outcome outcome = run(eval(photos_folder()));
   EXPECT_EXIT_CODE(outcome, 0);
-  for (const char* const text : {"accuracy", "95%", "precision", "recall", "class_2", "24"}) EXPECT_THAT(outcome.out, HasSubstr(text));
-  EXPECT_THAT(outcome.out, Not(HasSubstr("\x1b")));
+  for (const char* const text : {"accuracy", "95%", "precision", "recall", "class_2", "24"}) EXPECT_TRUE(says(outcome.out, text));
+  EXPECT_FALSE(says(outcome.out, "\x1b"));
 }
 
 TEST(Eval, GivesTheSameFiguresTwiceAsJson) {
@@ -37,7 +37,7 @@ TEST(Eval, CsvHasARowAClass) {
   EXPECT_EQ(outcome.out, "");
   const std::vector<std::string> lines = lines_of(text_of(folder / "classes.csv"));
   ASSERT_GE(lines.size(), 4U);
-  EXPECT_THAT(lines[0], HasSubstr("precision"));
+  EXPECT_TRUE(says(lines[0], "precision"));
   EXPECT_TRUE(lines[1].starts_with("class_0,")) << lines[1];
 }
 
@@ -67,7 +67,7 @@ TEST(Eval, UnreadablePhotosAreListedAndChangeTheCode) {
   EXPECT_EXIT_CODE(outcome, ErrorCategory::kPartial);
   EXPECT_EQ(json::parse(outcome.out)["photos"], 6);
   EXPECT_EQ(json::parse(outcome.out)["unreadable"][0]["path"], "class_1/bad.png");
-  EXPECT_THAT(outcome.err, HasSubstr("class_1/bad.png"));
+  EXPECT_TRUE(says(outcome.err, "class_1/bad.png"));
 }
 
 TEST(Eval, FoldersThatAreNoClassesOfTheModelAreADataError) {

@@ -3,7 +3,6 @@
 // Thread-safety: the tests of one program run one after the other.
 #pragma once
 
-#include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -20,9 +19,6 @@
 
 namespace headstart::test {
 
-using ::testing::HasSubstr;
-using ::testing::Not;
-
 // EfficientNet-Lite0 with random weights in the published layout: a source model, as safetensors.
 const std::filesystem::path& weights_file();
 // A model file with random weights for the classes class_0, class_1 and class_2, which looks at 32x32 pixels.
@@ -34,6 +30,8 @@ const std::filesystem::path& photos_folder();
 std::vector<std::string> tiny_training(const std::filesystem::path& photos, const std::filesystem::path& out);
 std::vector<std::string> joined(std::vector<std::string> first, const std::vector<std::string>& second);
 
+// Whether `part` is somewhere in `text`; both are in the message.
+::testing::AssertionResult says(const std::string& text, const std::string& part);
 std::vector<std::string> lines_of(const std::string& text);
 std::string text_of(const std::filesystem::path& file);
 void write_text(const std::filesystem::path& file, const std::string& text);

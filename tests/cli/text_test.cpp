@@ -10,8 +10,7 @@
 namespace headstart::cli {
 namespace {
 
-using ::testing::HasSubstr;
-using ::testing::Not;
+using test::says;
 
 TEST(Text, NumbersAreGroupedByThousands) {
   EXPECT_EQ(grouped(0), "0");
@@ -71,7 +70,7 @@ TEST(Text, NumbersOutsideTheirRangeAreRefusedByName) {
       ADD_FAILURE() << "accepted '" << text << "'";
     } catch (const Error& error) {
       EXPECT_EQ(error.category(), ErrorCategory::kUsage);
-      EXPECT_THAT(error.what(), HasSubstr("--lr"));
+      EXPECT_TRUE(says(error.what(), "--lr"));
     }
   }
   EXPECT_EQ(parse_integer("--seed", "18446744073709551615", 0, std::numeric_limits<std::uint64_t>::max()),
@@ -87,13 +86,13 @@ TEST(Text, AProgressBarFitsEveryWidth) {
     for (const bool utf8 : {false, true}) {
       const std::string line = draw_bar(state, columns, utf8);
       EXPECT_LE(text_columns(line), std::max(columns - 1, 1)) << columns;
-      EXPECT_THAT(line, Not(HasSubstr("\n")));
+      EXPECT_FALSE(says(line, "\n"));
     }
   }
-  EXPECT_THAT(draw_bar(state, 120, false), HasSubstr("####"));
-  EXPECT_THAT(draw_bar(state, 120, true), HasSubstr("━━━"));
+  EXPECT_TRUE(says(draw_bar(state, 120, false), "####"));
+  EXPECT_TRUE(says(draw_bar(state, 120, true), "━━━"));
   for (const char* const part : {"40%", "640/1,600", "31.5/s", "30 s left", "loss 0.412"})
-    EXPECT_THAT(draw_bar(state, 120, true), HasSubstr(part));
+    EXPECT_TRUE(says(draw_bar(state, 120, true), part));
 }
 
 TEST(Text, ProgressWithoutATotalShowsNoShare) {

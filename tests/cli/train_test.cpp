@@ -19,19 +19,19 @@ TEST(Train, LeavesARunFolderAndSaysWhatComesNext) {
   EXPECT_EXIT_CODE(outcome, 0);
   for (const char* const text :
        {"validation accuracy", "test accuracy", "95% interval", "skipped photos", "report.html", "headstart predict", "headstart eval"}) {
-    EXPECT_THAT(outcome.out, HasSubstr(text));
+    EXPECT_TRUE(says(outcome.out, text));
   }
-  for (const char* const text : {"3 classes", "class_2", "efficientnet_lite0", "head: 4 epochs", "epoch 4/4", "bad.jpg"}) {
-    EXPECT_THAT(outcome.err, HasSubstr(text));
+  for (const char* const text : {"3: class_0 (", "class_2 (", "efficientnet_lite0", "head: 4 epochs", "epoch 4/4", "bad.jpg"}) {
+    EXPECT_TRUE(says(outcome.err, text));
   }
-  EXPECT_THAT(outcome.err, Not(HasSubstr("\x1b")));
+  EXPECT_FALSE(says(outcome.err, "\x1b"));
   for (const char* const file : {"model.safetensors", "log.csv", "run.json", "predictions.csv", "report.html"}) {
     EXPECT_TRUE(std::filesystem::exists(run_folder / file)) << file;
   }
   // The model names photos, and the run's accuracy is the one that eval finds.
   const std::string model = (run_folder / "model.safetensors").string();
   const json figures = json::parse(run({"eval", model, (folder / "photos/test").string(), "--json"}).out);
-  EXPECT_THAT(outcome.out, HasSubstr(fmt::format("{:.1f}%", 100 * figures["top1"].get<double>())));
+  EXPECT_TRUE(says(outcome.out, fmt::format("{:.1f}%", 100 * figures["top1"].get<double>())));
   const json info = json::parse(run({"inspect", model, "--json"}).out);
   EXPECT_EQ(info["preprocessing"]["crop_size"], 32);
   EXPECT_EQ(info["metrics"]["test_top1"], figures["top1"]);
@@ -54,8 +54,8 @@ TEST(Train, OptionsReachTheRun) {
   EXPECT_EQ(model["provenance"]["seed"], "5");
   EXPECT_EQ(lines_of(text_of(folder / "run/log.csv")).size(), 3U);
   const std::string run_json = text_of(folder / "run/run.json");
-  EXPECT_THAT(run_json, HasSubstr("adamw"));
-  EXPECT_THAT(run_json, HasSubstr("0.01"));
+  EXPECT_TRUE(says(run_json, "adamw"));
+  EXPECT_TRUE(says(run_json, "0.01"));
 }
 
 TEST(Train, AFinishedRunIsShownAgainAndRefusesOtherOptions) {
@@ -71,11 +71,11 @@ TEST(Train, AFinishedRunIsShownAgainAndRefusesOtherOptions) {
       0);
   const Outcome other = run({"train", "--resume", run_folder, "--epochs", "3", "--lr", "1e-5"});
   EXPECT_EXIT_CODE(other, ErrorCategory::kUsage);
-  EXPECT_THAT(other.err, HasSubstr("epochs"));
-  EXPECT_THAT(other.err, HasSubstr("lr"));
+  EXPECT_TRUE(says(other.err, "epochs"));
+  EXPECT_TRUE(says(other.err, "lr"));
   const Outcome second = run(tiny_training(photos_folder(), folder / "run"));
   EXPECT_EXIT_CODE(second, ErrorCategory::kUsage);
-  EXPECT_THAT(second.err, HasSubstr("--resume"));
+  EXPECT_TRUE(says(second.err, "--resume"));
 }
 
 TEST(Train, ErrorsHaveTheCodeOfTheirKind) {
