@@ -56,6 +56,9 @@ std::string base64(std::span<const std::byte> bytes) {
 
 std::string html_percent(double share, int decimals) { return std::isnan(share) ? "–" : human_percent(share, decimals); }
 
-std::string html_number(double value) { return std::isfinite(value) ? fmt::format("{:.4g}", value) : "–"; }
+std::string html_number(double value) {
+  if (!std::isfinite(value)) return "–";
+  return std::abs(value) < 10 ? fmt::format("{:.4f}", value) : fmt::format("{:.4g}", value);
+}
 
 }  // namespace headstart

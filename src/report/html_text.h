@@ -20,7 +20,7 @@ std::string base64(std::span<const std::byte> bytes);
 
 // "93.1%"; "–" for NaN.
 std::string html_percent(double share, int decimals = 1);
-// Four significant digits, "0.2134"; "–" for NaN and infinities.
+// "0.2134", "12.35"; "–" for NaN and infinities.
 std::string html_number(double value);
 
 }  // namespace headstart

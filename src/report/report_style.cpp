@@ -6,7 +6,7 @@ namespace headstart {
 namespace {
 
 constexpr const char* kPalettes = R"css(
-:root{color-scheme:light dark;--paper:#ffffff;--panel:#f6f8fa;--ink:#1f2328;--soft:#59636e;--line:#d8dee4;--grid:#e9edf1;
+:root{color-scheme:light dark;--paper:#fff;--panel:#f6f8fa;--ink:#1f2328;--soft:#59636e;--line:#d8dee4;--grid:#e9edf1;
 --blue:#2563eb;--orange:#c8620a;--blue-hsl:221 83% 53%;--orange-hsl:27 91% 48%;--on-strong:#ffffff;--shade:0 1px 2px rgb(31 35 40/.06)}
 @media (prefers-color-scheme:dark){:root{--paper:#0f1318;--panel:#171c23;--ink:#e6edf3;--soft:#97a3b0;--line:#2d353f;--grid:#222932;
 --blue:#6ea1ff;--orange:#f0914a;--blue-hsl:217 85% 55%;--orange-hsl:27 85% 50%;--on-strong:#ffffff;--shade:none}}
