@@ -39,7 +39,8 @@ enum class Alpha {
 };
 
 struct DecodeOptions {
-  bool apply_exif_orientation = true;  // false: as torchvision's ImageFolder, which ignores it
+  bool apply_exif_orientation = true;  // false: as torchvision's ImageFolder, which ignores it.
+                                       // TIFF's own tag is not EXIF and is applied always, as by Pillow
   Alpha alpha = Alpha::kFlattenOnWhite;
   // 16-bit grey (PNG, TIFF, PGM): false keeps the high byte, so that dark to bright stays dark to bright; true clips at 255 as Pillow's
   // convert("RGB") does, which turns nearly every such picture white.

@@ -192,14 +192,12 @@ class RunReader {
       } else if (value == 0) {
         pad((width_ - indices_.size() % width_) % width_);
         x_ = 0;
-      } else if (value == 1) {
-        break;
       } else if (value == 2) {
         if (reader_.remaining() < 2) break;
         const std::size_t right = reader_.u8();
         pad(std::min(count_ - indices_.size(), right + reader_.u8() * width_));
         x_ = indices_.size() % width_;
-      } else if (!copy(value)) {
+      } else if (value == 1 || !copy(value)) {
         break;
       }
     }
