@@ -12,16 +12,16 @@
 #include "tiny_run.h"
 
 namespace headstart::test {
-namespace {
 
-constexpr const char* kChildFlag = "--child-run";
-
-int child_run(const std::filesystem::path& folder, const std::string& name) {
+// What the child does.
+int child_run(const std::filesystem::path& run, int epochs) {
   try {
-    if (std::filesystem::exists(folder / name / "run.json")) {
-      resume_training({.run = folder / name});
+    if (std::filesystem::exists(run / "run.json")) {
+      resume_training({.run = run});
     } else {
-      train(tiny_options(folder, {.name = name}));
+      TrainOptions options = tiny_options(run.parent_path(), {.name = run.filename().string()});
+      options.epochs = epochs;
+      train(options);
     }
     return 0;
   } catch (const std::exception& error) {
@@ -30,12 +30,10 @@ int child_run(const std::filesystem::path& folder, const std::string& name) {
   }
 }
 
-}  // namespace
-
-pid_t start_child_run(const TrainOptions& options) {
-  std::string program = std::filesystem::read_symlink("/proc/self/exe").string(), flag = kChildFlag;
-  std::string folder = options.out.parent_path().string(), name = options.out.filename().string();
-  const std::array<char*, 5> arguments = {program.data(), flag.data(), folder.data(), name.data(), nullptr};
+pid_t start_child_run(const std::filesystem::path& run, int epochs) {
+  std::string program = std::filesystem::read_symlink("/proc/self/exe").string(), flag = "--child-run";
+  std::string folder = run.string(), count = std::to_string(epochs);
+  const std::array<char*, 5> arguments = {program.data(), flag.data(), folder.data(), count.data(), nullptr};
   pid_t child = 0;
   if (posix_spawn(&child, program.c_str(), nullptr, nullptr, arguments.data(), environ) != 0)
     throw std::runtime_error("posix_spawn failed");
@@ -45,7 +43,7 @@ pid_t start_child_run(const TrainOptions& options) {
 }  // namespace headstart::test
 
 int main(int argc, char** argv) {
-  if (argc == 4 && std::string(argv[1]) == headstart::test::kChildFlag) return headstart::test::child_run(argv[2], argv[3]);
+  if (argc == 4 && std::string(argv[1]) == "--child-run") return headstart::test::child_run(argv[2], std::stoi(argv[3]));
   testing::InitGoogleTest(&argc, argv);
   return RUN_ALL_TESTS();
 }

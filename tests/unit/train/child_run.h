@@ -3,11 +3,12 @@
 
 #include <sys/types.h>
 
-#include "headstart/train.h"
+#include <filesystem>
 
 namespace headstart::test {
 
-// Begins the tiny run of `options` (made by tiny_options), or goes on with it where it was begun. Returns the child's process id.
-pid_t start_child_run(const TrainOptions& options);
+// Begins a tiny run in the folder `run`, with photos and weights beside it, or goes on with it where it was begun. Returns the child's
+// process id.
+pid_t start_child_run(const std::filesystem::path& run, int epochs);
 
 }  // namespace headstart::test

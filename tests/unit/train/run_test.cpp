@@ -74,17 +74,19 @@ TEST(Run, LearnsToTellTheTinyPhotosApart) {
 
 TEST(Run, TheSameSeedGivesTheSameBytesAndAnotherSeedDoesNot) {
   const test::TempDir folder;
-  const auto run = [&](const char* name, std::uint64_t seed, Recipe recipe) {
+  const auto run = [&](const char* name, std::uint64_t seed, int threads, Recipe recipe) {
     TrainOptions options = tiny_options(folder.path(), {.name = name});
     options.seed = seed;
+    options.threads = threads;
     options.recipe = recipe;
+    options.epochs = 1;
     train(options);
     return read_model_tensors(options.out);
   };
-  const StateDict first = run("first", 1, Recipe::kFinetune);
-  EXPECT_TRUE(differing_tensors(first, run("second", 1, Recipe::kFinetune)).empty());
-  EXPECT_FALSE(differing_tensors(first, run("third", 2, Recipe::kFinetune)).empty());
-  EXPECT_TRUE(differing_tensors(run("head1", 1, Recipe::kHead), run("head2", 1, Recipe::kHead)).empty());
+  const StateDict first = run("first", 1, 2, Recipe::kFinetune);
+  EXPECT_TRUE(differing_tensors(first, run("second", 1, 2, Recipe::kFinetune)).empty());
+  EXPECT_FALSE(differing_tensors(first, run("third", 2, 1, Recipe::kFinetune)).empty());
+  EXPECT_TRUE(differing_tensors(run("head1", 1, 1, Recipe::kHead), run("head2", 1, 1, Recipe::kHead)).empty());
 }
 
 TEST(Run, TrainsInBFloat16ReproduciblyAndCloseToFloat32) {
