@@ -23,7 +23,7 @@ for argument in "$@"; do
 done
 
 packages=(g++ cmake ninja-build pkg-config git ca-certificates python3 python3-pip
-  libjpeg-dev libpng-dev libwebp-dev libtiff-dev libgif-dev libcli11-dev libfmt-dev libspdlog-dev nlohmann-json3-dev libhwy-dev
+  libjpeg-dev libpng-dev libwebp-dev libtiff-dev libcli11-dev libfmt-dev libspdlog-dev nlohmann-json3-dev libhwy-dev
   libarchive-dev libcurl4-openssl-dev libssl-dev libxxhash-dev)
 ((tests)) && packages+=(libgtest-dev ccache clang clang-format clang-tidy python3-venv)
 ((demo)) && packages+=(tuxpaint-stamps-default)
@@ -82,8 +82,8 @@ install_libtorch() {
 
 # Pillow for the tests that compare pixels with it, in an environment of the project's own. A Python without a pinned wheel skips them.
 install_pillow() {
-  [[ -x .deps/python/bin/python ]] && .deps/python/bin/python -c 'import PIL' 2> /dev/null && return
-  say "installing Pillow for the pixel tests"
+  [[ -x .deps/python/bin/python ]] && .deps/python/bin/python -c 'import PIL, numpy' 2> /dev/null && return
+  say "installing Pillow and numpy for the pixel tests"
   rm -rf .deps/python
   python3 -m venv .deps/python
   .deps/python/bin/python -m pip install --disable-pip-version-check -q --require-hashes --only-binary=:all: -r tools/requirements/pillow.txt \
