@@ -25,7 +25,9 @@ struct Axis {
   double step() const { return ticks.size() > 1 ? ticks[1] - ticks[0] : 1; }
 };
 
-bool is_drawable(const ChartPoint& p) { return std::isfinite(p.x) && std::isfinite(p.y); }
+// Values near the end of double's range would overflow the axes' arithmetic; no chart needs them.
+constexpr double kLargest = 1e100;
+bool is_drawable(const ChartPoint& p) { return std::abs(p.x) <= kLargest && std::abs(p.y) <= kLargest; }
 
 struct Bounds {
   double low = std::numeric_limits<double>::infinity();
@@ -70,10 +72,11 @@ Axis y_axis(const LineChart& chart) {
   bounds.widen(0.1);
   // Zero belongs into the picture when the values come near it.
   if (chart.y_scale == ChartScale::kNumbers && bounds.low > 0 && bounds.low < 0.5 * bounds.high) bounds.low = 0;
-  if (chart.y_scale == ChartScale::kShares) {
-    bounds.low = std::max(bounds.low, 0.0);
-    bounds.high = std::min(bounds.high, 1.0);
+  if (chart.y_scale == ChartScale::kShares && bounds.high > 1 && bounds.low < 1) {  // widened past what a share can be
+    bounds.low = std::max(0.0, bounds.low - (bounds.high - 1));
+    bounds.high = 1;
   }
+  if (chart.y_scale == ChartScale::kShares && bounds.low < 0 && bounds.high > 0) bounds.low = 0;
   Axis axis{.low = 0, .high = 1, .ticks = nice_ticks(bounds.low, bounds.high, 6), .from = chart.height - kBottom, .to = kTop};
   axis.low = axis.ticks.front();
   axis.high = axis.ticks.back();
@@ -146,7 +149,7 @@ bool lines_are_high(const LineChart& chart, const Axis& y) {
 }
 
 std::string mark_svg(const LineChart& chart, const Axis& x, const Axis& y) {
-  if (!chart.mark || !std::isfinite(chart.mark->x)) return {};
+  if (!chart.mark || !(std::abs(chart.mark->x) <= kLargest)) return {};
   const double at = x.place(chart.mark->x);
   const bool on_the_right = at > (x.from + x.to) / 2;  // the label goes where there is room
   const double height = lines_are_high(chart, y) ? chart.height - kBottom - 8 : kTop + 14;

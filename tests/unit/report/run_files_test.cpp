@@ -268,7 +268,7 @@ TEST(RunJson, KeepsNanAndInfinityAndARunUnderWay) {
   result.classes = {"a", "b"};
   result.history.push_back({.epoch = 1, .train_loss = kNan, .train_top1 = 0, .validation_loss = kInfinity, .validation_top1 = -kInfinity});
   const std::string json = run_to_json(result);
-  EXPECT_NO_THROW(static_cast<void>(ordered_json::parse(json)));
+  EXPECT_TRUE(ordered_json::accept(json));
   const TrainResult back = run_from_json(json);
   EXPECT_TRUE(std::isnan(back.history[0].train_loss));
   EXPECT_EQ(back.history[0].validation_loss, kInfinity);
