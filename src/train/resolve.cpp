@@ -23,16 +23,16 @@ struct RecipeDefaults {
 };
 
 RecipeDefaults recipe_defaults(Recipe recipe, std::string_view architecture) {
+  const bool lite = architecture.starts_with("efficientnet_lite");
   if (recipe == Recipe::kHead) {
     return {.epochs = 30,
             .batch_size = 256,
-            .sgd_lr = 0.1,
+            .sgd_lr = lite ? 0.1 : 0.01,
             .adamw_lr = 1e-3,
             .head_lr_multiplier = 1,
             .warmup_epochs = 0,
             .batch_norm = BatchNormPolicy::kFrozen};
   }
-  const bool lite = architecture.starts_with("efficientnet_lite");
   return {.epochs = 5,
           .batch_size = 32,
           .sgd_lr = 0.005,
