@@ -99,6 +99,22 @@ TEST(TorchFiles, AChangedByteNeverLeavesTheFileUnlessItIsRefused) {
   }
 }
 
+TEST(TorchFiles, TheFuzzersCorpusEndsInAStateDictOrAnError) {
+  std::size_t files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(source_dir() / "tests/corpus/weights")) {
+    const std::string bytes = read_text_file(entry.path());
+    ++files;
+    for (const auto& read : {read_torch_zip, read_torch_legacy, read_safetensors}) {
+      try {
+        read(bytes_of(bytes));
+      } catch (const Error& error) {
+        EXPECT_EQ(error.category(), ErrorCategory::kModel) << entry.path();
+      }
+    }
+  }
+  EXPECT_GE(files, 4U);
+}
+
 TEST(TorchFiles, AChangedByteOfAStorageIsNoticedByItsChecksum) {
   std::string whole = read_text_file(golden_dir() / "zip_protocol3.pth");
   const ZipDirectory zip(bytes_of(whole));
