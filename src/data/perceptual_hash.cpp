@@ -121,13 +121,14 @@ class Sets {
   std::vector<std::uint32_t> parent_;
 };
 
-// Photos by one of the four 16-bit bands of their hash: where each value's photos begin in `members`, which are positions in `distinct`.
+// Photos by one of the four 16-bit bands of their hash.
 constexpr std::size_t kBandValues = 1 << 16;
 std::uint32_t band_of(std::uint64_t hash, int band) { return static_cast<std::uint32_t>((hash >> (16 * band)) & 0xFFFF); }
 
 struct BandIndex {
-  std::vector<std::uint32_t> begin = std::vector<std::uint32_t>(kBandValues + 1);
-  std::vector<std::uint32_t> members;
+  std::vector<std::uint32_t> begin = std::vector<std::uint32_t>(kBandValues + 1);  // where each value's members begin
+  std::vector<std::uint32_t> members;                                              // positions in `distinct`, rising within a value
+  std::vector<std::uint64_t> hashes;                                               // of the members, side by side for the comparison
 };
 
 BandIndex index_band(const std::vector<Look>& looks, const std::vector<std::uint32_t>& distinct, int band) {
@@ -135,9 +136,14 @@ BandIndex index_band(const std::vector<Look>& looks, const std::vector<std::uint
   for (const std::uint32_t i : distinct) ++index.begin[band_of(looks[i].hash, band) + 1];
   std::partial_sum(index.begin.begin(), index.begin.end(), index.begin.begin());
   index.members.resize(distinct.size());
+  index.hashes.resize(distinct.size());
   std::vector<std::uint32_t> at(index.begin.begin(), index.begin.end() - 1);
-  for (std::size_t k = 0; k < distinct.size(); ++k)
-    index.members[at[band_of(looks[distinct[k]].hash, band)]++] = static_cast<std::uint32_t>(k);
+  for (std::size_t k = 0; k < distinct.size(); ++k) {
+    const std::uint64_t hash = looks[distinct[k]].hash;
+    const std::uint32_t place = at[band_of(hash, band)]++;
+    index.members[place] = static_cast<std::uint32_t>(k);
+    index.hashes[place] = hash;
+  }
   return index;
 }
 
@@ -154,25 +160,27 @@ std::vector<std::uint32_t> near_masks() {
 // Two hashes that differ in at most 11 bits differ in at most 2 bits of one of their four bands, so that looking those up finds every pair.
 static_assert(kMaxHashDistance <= 11);
 
-// Comparisons of one photo within one band. Reached only by many millions of photos or very many alike ones (the frames of a film, whose
+// Comparisons of one photo within one band. Reached only by millions of photos or very many alike ones (the frames of a film, whose
 // chains join them all the same): keeps the time in proportion to the number of photos.
-constexpr std::size_t kMostComparisons = 1 << 14;
+constexpr std::size_t kMostComparisons = 1 << 12;
 
 void unite_similar(const std::vector<Look>& looks, const std::vector<std::uint32_t>& distinct, int band, Sets& sets) {
   const BandIndex index = index_band(looks, distinct, band);
   const std::vector<std::uint32_t> masks = near_masks();
   for (std::uint32_t k = 0; k < distinct.size(); ++k) {
-    const Look& a = looks[distinct[k]];
-    std::size_t compared = 0;
+    const Look& look = looks[distinct[k]];
+    std::size_t left = kMostComparisons;
     for (const std::uint32_t mask : masks) {
-      const std::uint32_t value = band_of(a.hash, band) ^ mask;
-      const auto end = index.members.begin() + index.begin[value + 1];
-      auto member = std::upper_bound(index.members.begin() + index.begin[value], end, k);  // each pair once
-      for (; member != end && compared < kMostComparisons; ++member, ++compared) {
-        const Look& b = looks[distinct[*member]];
-        if (hash_distance(a.hash, b.hash) <= kMaxHashDistance && colour_distance(a, b) <= kMaxColourDistance) {
-          sets.unite(distinct[k], distinct[*member]);
-        }
+      const std::uint32_t value = band_of(look.hash, band) ^ mask;
+      const auto last = index.members.begin() + index.begin[value + 1];
+      const auto first = std::upper_bound(index.members.begin() + index.begin[value], last, k);  // each pair once
+      const auto begin = static_cast<std::size_t>(first - index.members.begin());
+      const std::size_t count = std::min(left, static_cast<std::size_t>(last - first));
+      left -= count;
+      for (std::size_t at = begin; at < begin + count; ++at) {
+        if (hash_distance(look.hash, index.hashes[at]) > kMaxHashDistance) continue;
+        const std::uint32_t other = distinct[index.members[at]];
+        if (colour_distance(look, looks[other]) <= kMaxColourDistance) sets.unite(distinct[k], other);
       }
     }
   }
