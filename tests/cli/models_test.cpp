@@ -1,4 +1,6 @@
 // headstart models and headstart fetch.
+#include "headstart/models.h"
+
 #include "cli/fixture.h"
 #include "support/shared_data.h"
 
@@ -59,16 +61,26 @@ TEST_F(Models, FetchOfAFileThatIsMissingIsAnError) {
   EXPECT_TRUE(cache_is_empty());
 }
 
-TEST_F(Models, FetchedFromAFileTheModelIsHere) {
+// The development weights are no published file: they must not take its name.
+TEST_F(Models, FetchRefusesWeightsThatAreNotThePublishedOnes) {
   const std::filesystem::path weights = shared_dir() / "models/resnet18.pth";
   HEADSTART_SKIP_WITHOUT(weights);
   const Outcome outcome = run({"fetch", "resnet18", "--from", weights.string(), "--quiet"}, streams());
+  EXPECT_EXIT_CODE(outcome, ErrorCategory::kNetwork);
+  EXPECT_TRUE(says(outcome.err, "f37072fd"));
+  EXPECT_TRUE(cache_is_empty());
+}
+
+TEST_F(Models, FetchedFromAFileTheModelIsHere) {
+  const std::filesystem::path weights = model_cache_folder() / "efficientnet-lite0-57934424.pth";
+  HEADSTART_SKIP_WITHOUT(weights);
+  const Outcome outcome = run({"fetch", "efficientnet_lite0", "--from", weights.string(), "--quiet"}, streams());
   EXPECT_EXIT_CODE(outcome, 0);
   EXPECT_EQ(outcome.err, "");
   ASSERT_EQ(lines_of(outcome.out).size(), 1U);
   EXPECT_TRUE(std::filesystem::exists(lines_of(outcome.out)[0])) << outcome.out;
   for (const auto& model : nlohmann::json::parse(run({"models", "--json"}, streams()).out)) {
-    EXPECT_EQ(model["cached"], model["name"] == "resnet18") << model;
+    EXPECT_EQ(model["cached"], model["name"] == "efficientnet_lite0") << model;
   }
 }
 

@@ -97,7 +97,9 @@ class Live : public ::testing::TestWithParam<LiveCase> {};
 
 TEST_P(Live, LogitsAndLabelsEqualPyTorchOnRealPhotos) {
   const fs::path python = environment_path("HEADSTART_PYTHON");
-  if (python.empty()) GTEST_SKIP() << "skipped: $HEADSTART_PYTHON names no Python with torch and torchvision";
+  const bool has_torch =
+      !python.empty() && std::system(fmt::format("'{}' -c 'import torch, torchvision' 2> /dev/null", python.string()).c_str()) == 0;
+  if (!has_torch) GTEST_SKIP() << "skipped: $HEADSTART_PYTHON names no Python with torch and torchvision";
   const fs::path weights = weights_file(GetParam());
   HEADSTART_SKIP_WITHOUT(weights);
   HEADSTART_SKIP_WITHOUT(test::shared_dir() / "data" / "hotdog");
