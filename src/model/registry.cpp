@@ -18,6 +18,9 @@ namespace {
 // torchvision's IMAGENET1K_V1 presets: shorter side 256 bilinear, centre 224, ImageNet mean and standard deviation.
 constexpr Preprocessing kTorchvision = {};
 
+// IMAGENET1K_V2's, which the source models of ResNet-50 and deeper are: shorter side 232.
+constexpr Preprocessing kTorchvisionV2 = {.resize_size = 232};
+
 // TensorFlow's EfficientNet-Lite: the crop is 32 pixels smaller than the shorter side, bicubic, (value - 127) / 128.
 constexpr Preprocessing lite(int crop) {
   return {.resize_size = crop + 32,
@@ -40,15 +43,15 @@ constexpr std::array kArchitectures = {
                  [](Self self, std::int64_t classes, Device device) {
                    return make_resnet(self, {ResidualBlock::kBasic, {3, 4, 6, 3}}, classes, device);
                  }},
-    Architecture{"resnet50", "fc", kTorchvision,
+    Architecture{"resnet50", "fc", kTorchvisionV2,
                  [](Self self, std::int64_t classes, Device device) {
                    return make_resnet(self, {ResidualBlock::kBottleneck, {3, 4, 6, 3}}, classes, device);
                  }},
-    Architecture{"resnet101", "fc", kTorchvision,
+    Architecture{"resnet101", "fc", kTorchvisionV2,
                  [](Self self, std::int64_t classes, Device device) {
                    return make_resnet(self, {ResidualBlock::kBottleneck, {3, 4, 23, 3}}, classes, device);
                  }},
-    Architecture{"resnet152", "fc", kTorchvision,
+    Architecture{"resnet152", "fc", kTorchvisionV2,
                  [](Self self, std::int64_t classes, Device device) {
                    return make_resnet(self, {ResidualBlock::kBottleneck, {3, 8, 36, 3}}, classes, device);
                  }},
