@@ -53,7 +53,7 @@ std::string facts(const ReportContext& context) {
                                    : fact("Mean loss", html_number(metrics.mean_loss), "cross-entropy, nats");
   out += fact("Best epoch", fmt::format("{} of {}", result.best_epoch, result.history.size()), "by validation accuracy");
   out += fact("Training time", human_seconds(result.seconds), html_text(result.options.device));
-  out += fact("Photos a second", fmt::format("{:.3g}", speed.photos_per_second),
+  out += fact("Photos a second", fmt::format("{:.{}f}", speed.photos_per_second, speed.photos_per_second < 100 ? 1 : 0),
               fmt::format("{} of the time waiting", html_percent(speed.wait_share)));
   return out + "</dl>";
 }
