@@ -39,6 +39,15 @@ bool cuda_computes_bfloat16(const at::Device& device) {
   return at::detail::getCUDAHooks().supportsBFloat16ConvolutionWithCuDNNv8();
 }
 
+// count * side * side * 3; 0 when that is no size.
+std::size_t input_bytes(std::size_t count, std::size_t side) {
+  std::size_t bytes = 3;
+  for (const std::size_t factor : {count, side, side}) {
+    if (__builtin_mul_overflow(bytes, factor, &bytes)) return 0;
+  }
+  return bytes;
+}
+
 // u8 [N, H, W, 3] → float32 or bfloat16 in the memory of a channels_last [N, 3, H, W] tensor.
 at::Tensor normalise_on_cpu(std::span<const std::uint8_t> pixels, int count, const Preprocessing& preprocessing, at::ScalarType dtype) {
   const int side = preprocessing.crop_size;
@@ -98,8 +107,8 @@ Precision resolve_precision(Precision precision, const at::Device& device) {
 
 at::Tensor to_input(std::span<const std::uint8_t> pixels, int count, const Preprocessing& preprocessing, Precision precision,
                     const at::Device& device) {
-  const auto side = static_cast<std::size_t>(std::max(preprocessing.crop_size, 0));
-  if (count < 1 || side == 0 || pixels.size() != static_cast<std::size_t>(count) * side * side * 3) {
+  const int side = preprocessing.crop_size;
+  if (count < 1 || side < 1 || pixels.size() != input_bytes(static_cast<std::size_t>(count), static_cast<std::size_t>(side))) {
     throw Error(ErrorCategory::kInternal, fmt::format("network input: {} photos of {} x {} RGB pixels were announced, {} bytes came", count,
                                                       side, side, pixels.size()));
   }
