@@ -37,7 +37,7 @@ ModelInfo read_model_info(const std::filesystem::path& model_file);
 struct ClassifierOptions {
   std::string device = "auto";  // "auto", "cpu", "cuda", "cuda:0"
   Precision precision = Precision::kFloat32;
-  int threads = 0;  // 0: all cores
+  int threads = 0;  // 0: all cores. open() sets LibTorch's thread count, which is the process's: the last one counts
 };
 
 struct ClassScore {

@@ -34,7 +34,7 @@ struct Metrics {
   Interval top1_interval;  // 95%, Wilson score
   double mean_loss = 0;    // cross-entropy, nats
   std::vector<ClassMetrics> per_class;
-  ClassMetrics macro;                   // unweighted means over classes that occur; support = photos
+  ClassMetrics macro;                   // unweighted means over classes that occur as label or prediction; support = photos
   std::vector<std::int64_t> confusion;  // [classes, classes], row = true label, column = predicted label
 };
 

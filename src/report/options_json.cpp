@@ -241,6 +241,8 @@ std::vector<Option> pixel_options() {
           "ignore_exif", [](auto& o) -> auto& { return o.preprocessing.decode.apply_exif_orientation; }, false, true),
       switch_option(
           "drop_alpha", [](auto& o) -> auto& { return o.preprocessing.decode.alpha; }, Alpha::kDrop, Alpha::kFlattenOnWhite),
+      switch_option(
+          "clip_16_bit_grey", [](auto& o) -> auto& { return o.preprocessing.decode.clip_16_bit_grey; }, true, false),
       count_option(
           "max_pixels", [](auto& o) -> auto& { return o.preprocessing.decode.max_pixels; }, 1, std::int64_t{1} << 40),
       number_option(

@@ -45,7 +45,8 @@ ResolvedOptions odd_options() {
   o.preprocessing = {.resize_mode = ResizeMode::kSquash, .resize_size = 300, .crop_size = 260, .interpolation = Interpolation::kBicubic};
   o.preprocessing.mean = {0.1F, 0.2F, 0.3F};
   o.preprocessing.std = {0.498F, 0.502F, 1.0F / 3};
-  o.preprocessing.decode = {.apply_exif_orientation = false, .alpha = Alpha::kDrop, .max_pixels = 123'456'789'012};
+  o.preprocessing.decode = {
+      .apply_exif_orientation = false, .alpha = Alpha::kDrop, .clip_16_bit_grey = true, .max_pixels = 123'456'789'012};
   o.augmentation = {.min_area = 0.35, .max_area = 0.9, .min_aspect = 0.8, .max_aspect = 1.25, .flip_probability = 0, .fast_decode = false};
   return o;
 }
@@ -87,6 +88,7 @@ void expect_equal_pixels(const ResolvedOptions& a, const ResolvedOptions& b) {
   EXPECT_EQ(a.preprocessing.std, b.preprocessing.std);
   EXPECT_EQ(a.preprocessing.decode.apply_exif_orientation, b.preprocessing.decode.apply_exif_orientation);
   EXPECT_EQ(a.preprocessing.decode.alpha, b.preprocessing.decode.alpha);
+  EXPECT_EQ(a.preprocessing.decode.clip_16_bit_grey, b.preprocessing.decode.clip_16_bit_grey);
   EXPECT_EQ(a.preprocessing.decode.max_pixels, b.preprocessing.decode.max_pixels);
   EXPECT_EQ(a.augmentation.min_area, b.augmentation.min_area);
   EXPECT_EQ(a.augmentation.max_area, b.augmentation.max_area);
