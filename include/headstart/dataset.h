@@ -95,7 +95,7 @@ struct AuditOptions {
   int threads = 0;  // 0: all cores
   DecodeOptions decode;
   std::function<void(std::int64_t done, std::int64_t total)> on_progress;  // called on the caller's thread
-  std::function<bool()> should_stop;                                       // polled on the caller's thread; true ends with Error(kInterrupted)
+  std::function<bool()> should_stop;  // polled on the caller's thread; true ends with Error(kInterrupted)
 };
 AuditReport audit(const Catalog& catalog, const AuditOptions& options = {});
 
