@@ -102,7 +102,7 @@ void RunFolder::finish(const Checkpoint& run, const Catalog& catalog) const {
   const TrainResult& result = run.progress;
   save_model(run, run.best);
   write_file_atomically(folder_ / kPredictions, predictions_to_csv(result.validation.photos, result.classes));
-  write_file_atomically(report_file(), html_report(result, catalog.root));
+  write_file_atomically(report_file(), html_report(result, catalog.root, &catalog));
   save_progress(result);
 }
 
