@@ -36,9 +36,10 @@ void add_recipe_options(CLI::App& command, TrainOptions& options) {
                    "finetune trains all layers; head only a new output layer, on features that are computed once (default: finetune)"));
   group(add_count(command, "--epochs", options.epochs, 1, "Passes over the training photos (default: finetune 5, head 30)"));
   group(add_count(command, "--batch-size", options.batch_size, 1, "Photos a step (default: finetune 32, head 256)"));
-  group(add_number(command, "--lr", options.lr, {.above_low = true},
-                   "Peak learning rate of the backbone, or of the head with --recipe head (default: SGD finetune 0.005, head 0.1; AdamW "
-                   "finetune 1e-4, head 1e-3)"));
+  group(add_number(
+      command, "--lr", options.lr, {.above_low = true},
+      "Peak learning rate of the backbone, or of the head with --recipe head (default: SGD finetune 0.005, head 0.1, ResNets 0.01; AdamW "
+      "finetune 1e-4, head 1e-3)"));
   group(add_number(command, "--head-lr-multiplier", options.head_lr_multiplier, {.above_low = true},
                    "The new layer's rate over the backbone's (default: 10; finetune only)"));
   group(add_number(command, "--warmup-epochs", options.warmup_epochs, {},

@@ -25,7 +25,9 @@ TEST(Terminal, ATrainingShowsBarsInColourThatFitTheWidth) {
     const std::size_t end = outcome.err.find('\r', at);
     const bool stays = end != std::string::npos && outcome.err.substr(end, 2) == "\r\n";  // a line that was said, not drawn
     const std::string live = outcome.err.substr(at, end - at);
-    if (!stays) EXPECT_LT(cli::text_columns(live), 60) << live;
+    if (!stays) {
+      EXPECT_LT(cli::text_columns(live), 60) << live;
+    }
   }
   // The last thing that was drawn is gone.
   EXPECT_TRUE(outcome.err.ends_with(kClearLine) || outcome.err.ends_with("\n")) << outcome.err;
