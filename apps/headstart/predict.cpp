@@ -76,7 +76,7 @@ class RowWriter {
   std::string csv_row(const PhotoPrediction& photo, const std::vector<ClassScore>& scores) const {
     std::string text = csv_field(photo.path.string()) + "," + csv_field(photo.error);
     for (const ClassScore& score : scores) text += fmt::format(",{},{:.6f}", csv_field(name(score)), score.probability);
-    if (scores.empty()) text.append(static_cast<std::size_t>(2 * top_), ',');
+    if (scores.empty()) text.append(2 * static_cast<std::size_t>(top_), ',');
     return text;
   }
 
