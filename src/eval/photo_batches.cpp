@@ -62,7 +62,7 @@ void compact(PreparedBatch& batch, std::size_t bytes) {
 }  // namespace
 
 struct PhotoBatches::Impl {
-  Impl(Pull pull_in, Options options_in) : pull(std::move(pull_in)), options(std::move(options_in)), workers(options.threads) {
+  Impl(Pull pull_in, Options options_in) : pull(std::move(pull_in)), options(options_in), workers(options.threads) {
     if (options.batch_size < 1) {
       throw Error(ErrorCategory::kUsage, fmt::format("read photos: batch size {} given, expected at least 1", options.batch_size));
     }
@@ -186,7 +186,7 @@ struct PhotoBatches::Impl {
   std::thread producer;
 };
 
-PhotoBatches::PhotoBatches(Pull pull, Options options) : impl_(std::make_unique<Impl>(std::move(pull), std::move(options))) {}
+PhotoBatches::PhotoBatches(Pull pull, Options options) : impl_(std::make_unique<Impl>(std::move(pull), options)) {}
 PhotoBatches::~PhotoBatches() = default;
 
 const PreparedBatch* PhotoBatches::next(const std::function<bool()>& should_stop) {

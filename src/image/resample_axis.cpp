@@ -73,8 +73,10 @@ void ResampleAxis::find_bounds(double scale, double support) {
   int most = 0;
   for (int i = 0; i < request_.count; ++i) {
     const double middle = centre(i, scale);
+    // NOLINTBEGIN(bugprone-incorrect-roundings): Pillow rounds so, and truncates towards zero below it
     const int from = std::clamp(static_cast<int>(middle - support + 0.5), 0, request_.source_size);
     const int to = std::clamp(static_cast<int>(middle + support + 0.5), from, request_.source_size);
+    // NOLINTEND(bugprone-incorrect-roundings)
     first_[static_cast<std::size_t>(i)] = from;
     count_[static_cast<std::size_t>(i)] = to - from;
     begin_ = std::min(begin_, from);

@@ -65,6 +65,11 @@ HttpServer::~HttpServer() {
   ::close(listener_);
 }
 
+std::vector<Request> HttpServer::requests() const {
+  const std::lock_guard lock(mutex_);
+  return requests_;
+}
+
 std::string HttpServer::url(const std::string& path) const { return "http://127.0.0.1:" + std::to_string(port_) + path; }
 
 void HttpServer::serve() {
@@ -99,7 +104,10 @@ void HttpServer::serve_one(int socket) {
     request.headers[name] = head.substr(colon + 2, end - colon - 2);
     line = end + 2;
   }
-  requests_.push_back(request);
+  {
+    const std::lock_guard lock(mutex_);
+    requests_.push_back(request);
+  }
   handler_(request, Reply(socket));
 }
 

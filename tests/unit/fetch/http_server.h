@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <map>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -42,8 +43,8 @@ class HttpServer {
   HttpServer& operator=(const HttpServer&) = delete;
 
   std::string url(const std::string& path) const;
-  // All requests so far; valid once the client has its answers.
-  const std::vector<Request>& requests() const { return requests_; }
+  // All requests so far, from any thread.
+  std::vector<Request> requests() const;
 
  private:
   void serve();
@@ -53,7 +54,8 @@ class HttpServer {
   int listener_ = -1;
   int stop_pipe_[2] = {-1, -1};
   int port_ = 0;
-  std::vector<Request> requests_;
+  mutable std::mutex mutex_;
+  std::vector<Request> requests_;  // guarded by mutex_
   std::thread thread_;
 };
 

@@ -302,8 +302,10 @@ TEST_F(Transfer, AStopKeepsThePartAndTheNextRunGoesOn) {
     stop = true;
     reply.stall();
   });
+  std::int64_t received = 0;
   FetchOptions options;
-  options.should_stop = [&] { return stop.load(); };
+  options.on_progress = [&](std::int64_t done, std::int64_t) { received = done; };
+  options.should_stop = [&] { return stop && received > 0; };
   error_of([&] { fetch(server.url("/file"), digest_, options); }, ErrorCategory::kInterrupted);
   EXPECT_EQ(names(), (Names{"file.part", "file.part.from"}));
   stop = false;
