@@ -42,11 +42,11 @@ address_sanitizer() {
 
 # The installed tree serves a program that knows nothing of this checkout.
 installed_package() {
-  local prefix=build/installed
+  local prefix=$PWD/build/installed
   rm -rf "$prefix" build/name_photo
   cmake --install build/dev --prefix "$prefix" > /dev/null
   "$prefix/bin/headstart" --version
-  cmake -S examples/name_photo -B build/name_photo -DCMAKE_PREFIX_PATH="$PWD/$prefix" > /dev/null
+  cmake -S examples/name_photo -B build/name_photo -DCMAKE_PREFIX_PATH="$prefix" > /dev/null
   cmake --build build/name_photo -- --quiet 2> /dev/null || cmake --build build/name_photo
 }
 
