@@ -12,8 +12,6 @@
 namespace headstart {
 namespace {
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
 bool stop_asked(const Run& run) { return run.callbacks.should_stop && run.callbacks.should_stop(); }
 
 // ---- steps

@@ -20,6 +20,7 @@
 namespace headstart {
 
 using Clock = std::chrono::steady_clock;
+inline double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 // A run under way. `state` is what a checkpoint holds, but for the tensors of network and optimizer, which live in these.
 struct Run {

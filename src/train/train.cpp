@@ -20,8 +20,6 @@
 namespace headstart {
 namespace {
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
 // A model file holds its class names as JSON: better to know before training than after.
 void expect_utf8_names(const Catalog& catalog) {
   for (const std::string& name : catalog.classes) {
