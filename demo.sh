@@ -38,7 +38,8 @@ gather_photos() {
 
 train() {
   local unfinished
-  unfinished=$(find runs -mindepth 2 -maxdepth 2 -path "runs/$photos-*/checkpoint.safetensors" 2> /dev/null | LC_ALL=C sort | tail -n 1)
+  mkdir -p runs
+  unfinished=$(find runs -mindepth 2 -maxdepth 2 -path "runs/$photos-*/checkpoint.safetensors" | LC_ALL=C sort | tail -n 1)
   if [[ -n $unfinished && ! -e $(dirname "$unfinished")/report.html ]]; then
     run=$(dirname "$unfinished")
     say "going on with the run that was interrupted: $run"
