@@ -45,19 +45,9 @@ std::string to_json(const EvalRequest& request, const Evaluation& evaluation, co
   return json_text(json, 2) + "\n";
 }
 
-// As predictions.csv of a run folder: one row a photo.
 void write_predictions(const std::filesystem::path& file, const Evaluation& evaluation, const std::vector<std::string>& classes) {
   Output output(file);
-  std::string row = "path,label,predicted,probability,correct";
-  for (const std::string& name : classes) row += "," + csv_field(name);
-  output.write(row + "\n");
-  for (const ScoredPhoto& photo : evaluation.photos) {
-    const ClassScore best = top_scores(photo.probabilities, 1).front();
-    row = fmt::format("{},{},{},{:.6f},{}", csv_field(photo.path), csv_field(classes[static_cast<std::size_t>(photo.label)]),
-                      csv_field(classes[static_cast<std::size_t>(best.label)]), best.probability, best.label == photo.label ? 1 : 0);
-    for (const float probability : photo.probabilities) row += fmt::format(",{:.6f}", probability);
-    output.write(row + "\n");
-  }
+  output.write(predictions_to_csv(evaluation.photos, classes));
   output.finish();
 }
 

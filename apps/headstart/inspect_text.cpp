@@ -21,7 +21,7 @@ std::string rest_line(std::size_t count, const TextStyle& style) {
   const std::size_t shown = listed(count, style);
   return shown == count
              ? ""
-             : style.paint.dim(fmt::format("  … and {} more; --all lists them\n", grouped(static_cast<std::int64_t>(count - shown))));
+             : style.paint.dim(fmt::format("  … and {} more; --all lists them\n", human_count(static_cast<std::int64_t>(count - shown))));
 }
 
 std::string heading(std::string_view text, const TextStyle& style) { return fmt::format("\n{}\n", style.paint.bold(text)); }
@@ -53,7 +53,7 @@ std::string tally(const std::map<std::string, std::int64_t>& counts) {
   std::vector<std::pair<std::string, std::int64_t>> rows(counts.begin(), counts.end());
   std::stable_sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
   std::string text;
-  for (const auto& [name, count] : rows) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, grouped(count));
+  for (const auto& [name, count] : rows) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, human_count(count));
   return text;
 }
 
@@ -61,7 +61,8 @@ std::string class_table(const AuditReport& report, const TextStyle& style) {
   int width = 5;
   for (const ClassCount& row : report.classes) width = std::max(width, std::min(text_columns(printable(row.name)), kWidestClass));
   const auto line = [width](std::string_view name, const std::array<std::int64_t, 3>& photos) {
-    return fmt::format("  {}  {:>9}  {:>10}  {:>9}\n", padded(name, width), grouped(photos[0]), grouped(photos[1]), grouped(photos[2]));
+    return fmt::format("  {}  {:>9}  {:>10}  {:>9}\n", padded(name, width), human_count(photos[0]), human_count(photos[1]),
+                       human_count(photos[2]));
   };
   std::string text =
       style.paint.dim(fmt::format("  {}  {:>9}  {:>10}  {:>9}", padded("class", width), "train", "validation", "test")) + "\n";
@@ -104,7 +105,7 @@ std::string preprocessing_line(const Preprocessing& p) {
 
 // Metrics are shares, but for losses.
 std::string metric_text(const std::string& name, double value) {
-  return name.find("loss") != std::string::npos ? fmt::format("{:.4f}", value) : percent_text(value);
+  return name.find("loss") != std::string::npos ? fmt::format("{:.4f}", value) : human_percent(value);
 }
 
 }  // namespace

@@ -49,7 +49,7 @@ std::string to_text(const Paint& paint) {
       paint.dim(fmt::format("{:<{}}  {:<4}  {:>9}  {:<{}}  {}", "name", name, "here", "size", "licence", licence, "origin")) + "\n";
   for (const SourceModel& model : source_models()) {
     const std::string here = cached_model(model) ? paint.green("yes ") : "no  ";
-    text += fmt::format("{:<{}}  {}  {:>9}  {:<{}}  {}{}\n", model.name, name, here, model.bytes > 0 ? bytes_text(model.bytes) : "?",
+    text += fmt::format("{:<{}}  {}  {:>9}  {:<{}}  {}{}\n", model.name, name, here, model.bytes > 0 ? human_bytes(model.bytes) : "?",
                         model.licence, licence, model.origin, model.is_default ? paint.bold(" (default)") : "");
   }
   return text;

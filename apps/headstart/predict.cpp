@@ -85,7 +85,7 @@ class RowWriter {
     if (scores.empty()) return text + paint_.red("error: " + printable(photo.error));
     for (std::size_t k = 0; k < scores.size(); ++k) {
       const std::string label = printable(name(scores[k]));
-      text += fmt::format("{}{} {}", k == 0 ? "" : ", ", k == 0 ? paint_.bold(label) : label, percent_text(scores[k].probability));
+      text += fmt::format("{}{} {}", k == 0 ? "" : ", ", k == 0 ? paint_.bold(label) : label, human_percent(scores[k].probability));
     }
     return text;
   }
@@ -127,7 +127,7 @@ void run_predict(const PredictRequest& request, Context& context) {
   if (photos == 0) throw Error(ErrorCategory::kData, "predict: no photos were found in what was named");
   output.finish();
   if (failed > 0)
-    throw Error(ErrorCategory::kPartial, fmt::format("{} of {} could not be read", grouped(failed), count_text(photos, "photo")));
+    throw Error(ErrorCategory::kPartial, fmt::format("{} of {} could not be read", human_count(failed), count_text(photos, "photo")));
 }
 
 }  // namespace

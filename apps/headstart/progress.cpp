@@ -16,20 +16,20 @@ constexpr int kLongestBar = 40;
 
 std::string rate_text(const ProgressState& state) {
   if (state.rate <= 0) return "";
-  if (state.unit == Unit::kBytes) return bytes_text(static_cast<std::int64_t>(state.rate)) + "/s";
+  if (state.unit == Unit::kBytes) return human_bytes(static_cast<std::int64_t>(state.rate)) + "/s";
   return fmt::format("{:.{}f}/s", state.rate, state.rate < 100 ? 1 : 0);
 }
 
 std::string left_text(const ProgressState& state) {
   if (state.rate <= 0 || state.total <= 0 || state.done >= state.total) return "";
-  return duration_text(static_cast<double>(state.total - state.done) / state.rate) + " left";
+  return human_seconds(static_cast<double>(state.total - state.done) / state.rate) + " left";
 }
 
 std::string amount_text(const ProgressState& state) {
   const bool bytes = state.unit == Unit::kBytes;
-  const std::string done = bytes ? bytes_text(state.done) : grouped(state.done);
+  const std::string done = bytes ? human_bytes(state.done) : human_count(state.done);
   if (state.total <= 0) return done;
-  return fmt::format("{}/{}", done, bytes ? bytes_text(state.total) : grouped(state.total));
+  return fmt::format("{}/{}", done, bytes ? human_bytes(state.total) : human_count(state.total));
 }
 
 double share(const ProgressState& state) {
@@ -68,8 +68,8 @@ std::string draw_bar(const ProgressState& state, int columns, bool utf8) {
 
 std::string plain_progress(const ProgressState& state) {
   const bool bytes = state.unit == Unit::kBytes;
-  std::string text = fmt::format("{}: {}", state.title, bytes ? bytes_text(state.done) : grouped(state.done));
-  if (state.total > 0) text += fmt::format(" of {}", bytes ? bytes_text(state.total) : grouped(state.total));
+  std::string text = fmt::format("{}: {}", state.title, bytes ? human_bytes(state.done) : human_count(state.done));
+  if (state.total > 0) text += fmt::format(" of {}", bytes ? human_bytes(state.total) : human_count(state.total));
   if (!bytes) text += " photos";
   if (state.total > 0) text += fmt::format(" ({:.0f}%)", 100 * share(state));
   for (const std::string& part : {rate_text(state), left_text(state), state.extra}) {

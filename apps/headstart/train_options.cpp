@@ -34,16 +34,22 @@ void add_recipe_options(CLI::App& command, TrainOptions& options) {
   const auto group = [](CLI::Option* option) { option->group("Training"); };
   group(add_choice(command, "--recipe", options.recipe, kRecipes,
                    "finetune trains all layers; head only a new output layer, on features that are computed once (default: finetune)"));
-  group(add_count(command, "--epochs", options.epochs, 1, "Passes over the training photos (default: finetune 5, head 30)"));
-  group(add_count(command, "--batch-size", options.batch_size, 1, "Photos a step (default: finetune 32, head 256)"));
-  group(add_number(
-      command, "--lr", options.lr, {.above_low = true},
-      "Peak learning rate of the backbone, or of the head with --recipe head (default: SGD finetune 0.005, head 0.1, ResNets 0.01; AdamW "
-      "finetune 1e-4, head 1e-3)"));
+  const RecipeDefaults tune = recipe_defaults(Recipe::kFinetune, "resnet18"), head = recipe_defaults(Recipe::kHead, "resnet18");
+  const RecipeDefaults lite_tune = recipe_defaults(Recipe::kFinetune, "efficientnet_lite0"),
+                       lite_head = recipe_defaults(Recipe::kHead, "efficientnet_lite0");
+  group(add_count(command, "--epochs", options.epochs, 1,
+                  fmt::format("Passes over the training photos (default: finetune {}, head {})", tune.epochs, head.epochs)));
+  group(add_count(command, "--batch-size", options.batch_size, 1,
+                  fmt::format("Photos a step (default: finetune {}, head {})", tune.batch_size, head.batch_size)));
+  group(add_number(command, "--lr", options.lr, {.above_low = true},
+                   fmt::format("Peak learning rate of the backbone, or of the head with --recipe head (default: SGD finetune {}, head {}, "
+                               "ResNets {}; AdamW finetune {}, head {})",
+                               lite_tune.sgd_lr, lite_head.sgd_lr, head.sgd_lr, tune.adamw_lr, head.adamw_lr)));
   group(add_number(command, "--head-lr-multiplier", options.head_lr_multiplier, {.above_low = true},
-                   "The new layer's rate over the backbone's (default: 10; finetune only)"));
+                   fmt::format("The new layer's rate over the backbone's (default: {}; finetune only)", tune.head_lr_multiplier)));
   group(add_number(command, "--warmup-epochs", options.warmup_epochs, {},
-                   "Linear warm-up, then cosine to zero; fractions allowed (default: finetune 0.5, head 0)"));
+                   fmt::format("Linear warm-up, then cosine to zero; fractions allowed (default: finetune {}, head {})", tune.warmup_epochs,
+                               head.warmup_epochs)));
   group(add_choice(command, "--optimizer", options.optimizer, kOptimizers, "SGD with momentum, or AdamW (default: sgd)"));
   group(add_number(command, "--momentum", options.momentum, {.high = 1}, "Of SGD, below 1 (default: 0.9)"));
   group(add_number(command, "--weight-decay", options.weight_decay, {}, "Never on biases and norms (default: SGD 1e-4, AdamW 0.05)"));
@@ -51,8 +57,9 @@ void add_recipe_options(CLI::App& command, TrainOptions& options) {
   group(add_choice(command, "--imbalance", options.imbalance, kImbalances,
                    "For classes of unequal size: weigh the loss by class, or draw every class equally often (default: none)"));
   group(add_choice(command, "--batch-norm", options.batch_norm, kBatchNormPolicies,
-                   "train: batch statistics; frozen-statistics: the source model's, scale and shift trained; frozen: nothing changes "
-                   "(default: ResNets train, EfficientNet-Lite frozen-statistics, head frozen)"));
+                   "train: batch statistics; frozen-statistics: the source model's, scale and shift trained; frozen: nothing changes " +
+                       fmt::format("(default: ResNets {}, EfficientNet-Lite {}, head {})", word_of(kBatchNormPolicies, tune.batch_norm),
+                                   word_of(kBatchNormPolicies, lite_tune.batch_norm), word_of(kBatchNormPolicies, head.batch_norm))));
   group(add_count(command, "--accumulate", options.accumulate, 1, "Batches an optimizer step (default: 1)"));
   group(add_number(command, "--clip-norm", options.clip_norm, {}, "Largest gradient norm; 0 clips nothing (default: 0)"));
 }
@@ -93,8 +100,8 @@ void add_pixel_options(CLI::App& command, TrainRequest& request) {
   add_choice(command, "--resize", request.resize, kResizeModes,
              "shorter: the shorter side to --resize-size, the other in proportion; squash: both (default: the source model's, shorter)")
       ->group(group);
-  add_count(command, "--resize-size", request.resize_size, 1, "Pixels (default: the source model's, 256)")->group(group);
-  add_count(command, "--crop-size", request.crop_size, 1, "Pixels that the network sees, square (default: the source model's, 224)")
+  add_count(command, "--resize-size", request.resize_size, 1, "Pixels (default: the source model's)")->group(group);
+  add_count(command, "--crop-size", request.crop_size, 1, "Pixels that the network sees, square (default: the source model's)")
       ->group(group);
   add_choice(command, "--interpolation", request.interpolation, kInterpolations, "Of the resize, antialiased (default: the source model's)")
       ->group(group);

@@ -29,17 +29,17 @@ std::string classes_text(const Catalog& catalog) {
   for (const Sample& sample : catalog.train) ++photos[static_cast<std::size_t>(sample.label)];
   std::string text = fmt::format("{}:", photos.size());
   for (std::size_t c = 0; c < std::min(photos.size(), kMostClassesNamed); ++c) {
-    text += fmt::format("{}{} ({})", c == 0 ? " " : ", ", printable(catalog.classes[c]), grouped(photos[c]));
+    text += fmt::format("{}{} ({})", c == 0 ? " " : ", ", printable(catalog.classes[c]), human_count(photos[c]));
   }
   if (photos.size() > kMostClassesNamed) text += fmt::format(" and {} more", photos.size() - kMostClassesNamed);
   return text;
 }
 
 std::string photos_text(const ResolvedOptions& options, const Catalog& catalog) {
-  std::string text = fmt::format("{}: {} to train, {} to validate", shown(options.photos), grouped(std::ssize(catalog.train)),
-                                 grouped(std::ssize(catalog.validation)));
+  std::string text = fmt::format("{}: {} to train, {} to validate", shown(options.photos), human_count(std::ssize(catalog.train)),
+                                 human_count(std::ssize(catalog.validation)));
   if (catalog.validation_was_split_off) text += fmt::format(" (set aside, seed {})", options.seed);
-  return text + (catalog.test.empty() ? ", no test folder" : fmt::format(", {} to test", grouped(std::ssize(catalog.test))));
+  return text + (catalog.test.empty() ? ", no test folder" : fmt::format(", {} to test", human_count(std::ssize(catalog.test))));
 }
 
 std::string recipe_text(const ResolvedOptions& options) {
@@ -72,9 +72,9 @@ std::string stage_title(Stage stage) {
 
 std::string accuracy_line(const char* name, const Metrics& metrics, const Paint& paint) {
   const auto right = static_cast<std::int64_t>(std::llround(metrics.top1 * static_cast<double>(metrics.photos)));
-  return fmt::format("{:<20} {}  (95% interval {} to {}; {} of {} photos)\n", name, paint.bold(percent_text(metrics.top1)),
-                     percent_text(metrics.top1_interval.low), percent_text(metrics.top1_interval.high), grouped(right),
-                     grouped(metrics.photos));
+  return fmt::format("{:<20} {}  (95% interval {} to {}; {} of {} photos)\n", name, paint.bold(human_percent(metrics.top1)),
+                     human_percent(metrics.top1_interval.low), human_percent(metrics.top1_interval.high), human_count(right),
+                     human_count(metrics.photos));
 }
 
 }  // namespace
@@ -115,7 +115,7 @@ Progress& TrainView::progress(const std::string& title) {
 void TrainView::on_stage(Stage stage, std::int64_t done, std::int64_t total) { progress(stage_title(stage)).update(done, total); }
 
 void TrainView::on_step(const StepProgress& step) {
-  const std::string extra = fmt::format("loss {:.3f}  top-1 {}", step.train_loss, percent_text(step.train_top1));
+  const std::string extra = fmt::format("loss {:.3f}  top-1 {}", step.train_loss, human_percent(step.train_top1));
   progress(fmt::format("Epoch {}/{}", step.epoch, step.epochs)).update(step.photos_done, step.photos_total, extra);
 }
 
@@ -123,13 +123,13 @@ void TrainView::on_epoch(const EpochRecord& epoch) {
   progress_.reset();
   const Paint& paint = console_.paint();
   const int digits = static_cast<int>(std::to_string(epochs_).size());
-  const std::string accuracy = paint.bold(fmt::format("{:>6}", percent_text(epoch.validation_top1)));
+  const std::string accuracy = paint.bold(fmt::format("{:>6}", human_percent(epoch.validation_top1)));
   console_.say(fmt::format("epoch {:>{}}/{}  train loss {:.3f} {:>6}  validation loss {:.3f} {}  {}{}", epoch.epoch, digits, epochs_,
-                           epoch.train_loss, percent_text(epoch.train_top1), epoch.validation_loss, accuracy,
-                           duration_text(epoch.seconds + epoch.validation_seconds), epoch.best ? paint.green("  best") : ""));
+                           epoch.train_loss, human_percent(epoch.train_top1), epoch.validation_loss, accuracy,
+                           human_seconds(epoch.seconds + epoch.validation_seconds), epoch.best ? paint.green("  best") : ""));
   if (console_.verbosity() == Verbosity::kVerbose) {
     console_.say(paint.dim(fmt::format("  {:.1f} photos/s, waited for photos {} of the time, learning rate {:.3g}", epoch.photos_per_second,
-                                       percent_text(epoch.loader_wait_share), epoch.lr)));
+                                       human_percent(epoch.loader_wait_share), epoch.lr)));
   }
 }
 
@@ -137,8 +137,8 @@ std::string outcome_text(const TrainResult& result, const Paint& paint) {
   std::string text = accuracy_line("validation accuracy", result.validation.metrics, paint);
   if (result.test) text += accuracy_line("test accuracy", result.test->metrics, paint);
   text +=
-      fmt::format("{:<20} {} of {}, {} in all\n", "best epoch", result.best_epoch, result.history.size(), duration_text(result.seconds));
-  text += fmt::format("{:<20} {}\n", "skipped photos", result.unreadable.empty() ? "none" : grouped(std::ssize(result.unreadable)));
+      fmt::format("{:<20} {} of {}, {} in all\n", "best epoch", result.best_epoch, result.history.size(), human_seconds(result.seconds));
+  text += fmt::format("{:<20} {}\n", "skipped photos", result.unreadable.empty() ? "none" : human_count(std::ssize(result.unreadable)));
   text += fmt::format("{:<20} {}\n{:<20} {}\n", "model", shown(result.model_file), "report", shown(result.report_file));
   const std::string model = shell_quoted(shown(result.model_file));
   return text + fmt::format("\nNext:\n  headstart predict {0} PHOTO...\n  headstart eval {0} PHOTOS\n", model);

@@ -70,4 +70,8 @@ std::string metrics_to_json(const Metrics& metrics, std::span<const std::string>
 std::string metrics_to_csv(const Metrics& metrics, std::span<const std::string> classes);
 std::string metrics_to_text(const Metrics& metrics, std::span<const std::string> classes, int columns = 80);
 
+// As predictions.csv of a run folder: "path,label,predicted,probability,correct" and a column a class, one row a photo.
+// Throws Error(kUsage) naming a photo that does not fit the classes.
+std::string predictions_to_csv(std::span<const ScoredPhoto> photos, std::span<const std::string> classes);
+
 }  // namespace headstart

@@ -39,26 +39,39 @@ enum class Imbalance {
   kBalancedSampler,  // every class drawn equally often, with replacement
 };
 
-// What a person may ask for. Optionals left empty are resolved by recipe, model and machine into ResolvedOptions.
+// What a recipe does where TrainOptions leave it open. docs/recipes.md says what each figure rests on.
+struct RecipeDefaults {
+  int epochs = 0;
+  int batch_size = 0;
+  double sgd_lr = 0;
+  double adamw_lr = 0;
+  double head_lr_multiplier = 1;
+  double warmup_epochs = 0;
+  BatchNormPolicy batch_norm = BatchNormPolicy::kTrain;
+};
+// `architecture` as SourceModel::architecture; any other name gets what the ResNets get.
+RecipeDefaults recipe_defaults(Recipe recipe, std::string_view architecture);
+
+// What a person may ask for. Optionals left empty are resolved by recipe (recipe_defaults), model and machine into ResolvedOptions.
 struct TrainOptions {
   std::filesystem::path photos;
   std::string model;          // source model name, or a weights file; empty: the default source model
   std::string architecture;   // for a weights file whose architecture cannot be told from its tensors; else empty
   std::filesystem::path out;  // run folder; empty: "runs/<photos' folder name>-<n>", the first free n
   Recipe recipe = Recipe::kFinetune;
-  std::optional<int> epochs;                 // finetune 5, head 30
-  std::optional<int> batch_size;             // finetune 32, head 256
+  std::optional<int> epochs;
+  std::optional<int> batch_size;
   std::optional<double> lr;                  // peak rate of the backbone group (head recipe: of the head)
-  std::optional<double> head_lr_multiplier;  // 10
-  std::optional<double> warmup_epochs;       // finetune 0.5, head 0; fractions allowed
+  std::optional<double> head_lr_multiplier;  // the head's rate over the backbone's
+  std::optional<double> warmup_epochs;       // linear, then cosine to zero; fractions allowed
   std::optional<OptimizerKind> optimizer;    // SGD
   std::optional<double> momentum;            // 0.9 (SGD)
   std::optional<double> weight_decay;        // SGD 1e-4, AdamW 0.05; never on biases and norms
   double label_smoothing = 0;
   Imbalance imbalance = Imbalance::kNone;
-  std::optional<BatchNormPolicy> batch_norm;  // finetune kTrain
-  int accumulate = 1;                         // batches per optimizer step
-  double clip_norm = 0;                       // global gradient norm; 0: no clipping
+  std::optional<BatchNormPolicy> batch_norm;
+  int accumulate = 1;    // batches per optimizer step
+  double clip_norm = 0;  // global gradient norm; 0: no clipping
   Precision precision = Precision::kAuto;
   std::string device = "auto";
   int threads = 0;  // 0: all cores

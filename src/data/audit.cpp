@@ -11,7 +11,6 @@
 
 #include "core/file.h"
 #include "core/hash.h"
-#include "core/text.h"
 #include "core/thread_pool.h"
 #include "data/duplicates.h"
 #include "data/layout.h"
@@ -19,6 +18,7 @@
 #include "data/walk.h"
 #include "headstart/dataset.h"
 #include "headstart/error.h"
+#include "headstart/text.h"
 #include "image/decode.h"
 
 namespace headstart {

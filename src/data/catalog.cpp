@@ -4,12 +4,12 @@
 #include <limits>
 #include <optional>
 
-#include "core/text.h"
 #include "data/layout.h"
 #include "data/split.h"
 #include "data/walk.h"
 #include "headstart/dataset.h"
 #include "headstart/error.h"
+#include "headstart/text.h"
 
 namespace headstart {
 namespace {

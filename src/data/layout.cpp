@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "core/text.h"
 #include "headstart/error.h"
+#include "headstart/text.h"
 
 namespace headstart {
 namespace {

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <span>
 
-#include "core/text.h"
+#include "headstart/text.h"
 
 namespace headstart {
 namespace {

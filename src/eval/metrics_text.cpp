@@ -5,12 +5,12 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "core/text.h"
 #include "eval/confusion.h"
 #include "eval/display_text.h"
 #include "eval/json_text.h"
 #include "headstart/error.h"
 #include "headstart/evaluate.h"
+#include "headstart/text.h"
 
 namespace headstart {
 namespace {

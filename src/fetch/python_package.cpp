@@ -16,8 +16,8 @@
 #include <vector>
 
 #include "core/file.h"
-#include "core/text.h"
 #include "headstart/error.h"
+#include "headstart/text.h"
 
 extern char** environ;
 

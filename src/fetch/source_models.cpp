@@ -9,9 +9,9 @@
 #include <cstdlib>
 #include <system_error>
 
-#include "core/text.h"
 #include "headstart/error.h"
 #include "headstart/models.h"
+#include "headstart/text.h"
 
 namespace headstart {
 namespace {

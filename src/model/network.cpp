@@ -11,8 +11,8 @@
 #include <string>
 #include <unordered_map>
 
-#include "core/text.h"
 #include "headstart/error.h"
+#include "headstart/text.h"
 #include "model/convert.h"
 #include "model/initialise.h"
 

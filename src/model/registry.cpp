@@ -6,8 +6,8 @@
 #include <unordered_set>
 #include <vector>
 
-#include "core/text.h"
 #include "headstart/error.h"
+#include "headstart/text.h"
 #include "model/families.h"
 #include "model/initialise.h"
 #include "model/network.h"

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "core/text.h"
+#include "headstart/text.h"
 #include "report/html_text.h"
 #include "report/report_parts.h"
 
@@ -51,15 +51,8 @@ std::string section(std::string_view id, std::string_view title, std::string_vie
   return fmt::format("<section id=\"{}\"><h2>{}</h2>{}</section>\n", id, title, body);
 }
 
-std::string count_text(std::int64_t count) {
-  std::string text = std::to_string(count);
-  const std::size_t sign = count < 0 ? 1 : 0;
-  for (std::size_t at = text.size(); at > sign + 3;) text.insert(at -= 3, ",");
-  return text;
-}
-
 std::string counted(std::int64_t count, std::string_view singular, std::string_view plural) {
-  return fmt::format("{} {}", count_text(count), count == 1 ? singular : plural);
+  return fmt::format("{} {}", human_count(count), count == 1 ? singular : plural);
 }
 
 std::string class_name(const ReportContext& context, int label) {

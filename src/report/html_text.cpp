@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "core/text.h"
+#include "headstart/text.h"
 
 namespace headstart {
 

@@ -10,10 +10,10 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "core/text.h"
 #include "core/thread_pool.h"
 #include "eval/json_text.h"
 #include "headstart/error.h"
+#include "headstart/text.h"
 #include "report/json_values.h"
 #include "report/run_files.h"
 

@@ -25,7 +25,7 @@ std::string share_cell(double share) {
 std::string class_row(const ReportContext& context, int label) {
   const ClassMetrics& m = context.held_out.metrics.per_class[static_cast<std::size_t>(label)];
   return fmt::format("<tr><th class=\"wrap left\">{}</th>{}{}{}<td>{}</td></tr>", class_name(context, label), share_cell(m.precision),
-                     share_cell(m.recall), share_cell(m.f1), count_text(m.support));
+                     share_cell(m.recall), share_cell(m.f1), human_count(m.support));
 }
 
 std::string class_table(const ReportContext& context, const std::vector<int>& labels, bool with_total) {
@@ -36,7 +36,7 @@ std::string class_table(const ReportContext& context, const std::vector<int>& la
   const ClassMetrics& macro = context.held_out.metrics.macro;
   if (with_total) {
     out += fmt::format("<tr class=\"total\"><th class=\"left\">macro average</th>{}{}{}<td>{}</td></tr>", share_cell(macro.precision),
-                       share_cell(macro.recall), share_cell(macro.f1), count_text(macro.support));
+                       share_cell(macro.recall), share_cell(macro.f1), human_count(macro.support));
   }
   return out + "</tbody></table></div>";
 }
@@ -60,7 +60,7 @@ std::string matrix_cell(const Metrics& metrics, std::size_t row, std::size_t col
   // The square root lets a few wrong photos among many stand out.
   const double strength = row == column ? 0.12 + 0.82 * share : 0.14 + 0.80 * std::sqrt(share);
   return fmt::format("<td class=\"{}{}\" style=\"--v:{:.2f}\">{}</td>", row == column ? "right" : "wrong", strength > 0.6 ? " strong" : "",
-                     strength, count_text(photos));
+                     strength, human_count(photos));
 }
 
 std::string matrix(const ReportContext& context) {
@@ -92,7 +92,7 @@ std::string pairs_table(const ReportContext& context, std::span<const ConfusedPa
   for (const ConfusedPair& pair : pairs) {
     out +=
         fmt::format("<tr><th class=\"wrap left\">{}</th><td class=\"wrap left\">{}</td><td>{}</td>{}</tr>", class_name(context, pair.label),
-                    class_name(context, pair.predicted), count_text(pair.photos), share_cell(pair.share));
+                    class_name(context, pair.predicted), human_count(pair.photos), share_cell(pair.share));
   }
   return out + "</tbody></table></div>";
 }

@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "core/text.h"
+#include "headstart/text.h"
 #include "report/html_text.h"
 #include "report/report_parts.h"
 
@@ -45,7 +45,7 @@ std::string count_row(std::string_view row_class, const std::string& name, const
   std::string out = fmt::format("<tr{}><th class=\"wrap left\">{}</th>", row_class, name);
   for (const std::size_t split : splits) {
     const bool bar = split == 0 && largest > 0;
-    out += fmt::format("<td>{}{}</td>", count_text(counts[split]),
+    out += fmt::format("<td>{}{}</td>", human_count(counts[split]),
                        bar ? fmt::format("<span class=\"bar\"><i style=\"width:{:.1f}%\"></i></span>",
                                          100.0 * static_cast<double>(counts[0]) / static_cast<double>(largest))
                            : "");
@@ -72,7 +72,7 @@ std::string split_table(const ReportContext& context) {
   if (counts.size() > kMostOpenRows) {
     table =
         fmt::format("<details><summary>Photos of all {} classes: {} for training, {} for validation, {} for the test</summary>{}</details>",
-                    counts.size(), count_text(total[0]), count_text(total[1]), count_text(total[2]), table);
+                    counts.size(), human_count(total[0]), human_count(total[1]), human_count(total[2]), table);
   }
   const std::string origin =
       context.catalog->validation_was_split_off

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "core/text.h"
+#include "headstart/text.h"
 #include "report/html_text.h"
 #include "report/report_parts.h"
 #include "report/svg_chart.h"
@@ -25,7 +25,7 @@ std::string accuracy_figure(const ReportContext& context) {
   const Metrics& metrics = context.held_out.metrics;
   const Interval& interval = metrics.top1_interval;
   const std::string sentence =
-      fmt::format("{} of {} right. With 95% confidence the true accuracy lies between {} and {}.", count_text(right_photos(metrics)),
+      fmt::format("{} of {} right. With 95% confidence the true accuracy lies between {} and {}.", human_count(right_photos(metrics)),
                   counted(metrics.photos, "photo", "photos"), html_percent(interval.low), html_percent(interval.high));
   return fmt::format(
       "<div><div class=\"label\">Accuracy on the {} photos</div><div class=\"figure\">{}</div>"
@@ -46,7 +46,7 @@ std::string facts(const ReportContext& context) {
     out += fact("Validation accuracy", html_percent(result.validation.metrics.top1),
                 counted(result.validation.metrics.photos, "photo", "photos"));
   } else {
-    out += fact("Classes", count_text(static_cast<std::int64_t>(result.classes.size())), "named by their folders");
+    out += fact("Classes", human_count(static_cast<std::int64_t>(result.classes.size())), "named by their folders");
   }
   out += fact("Macro F1", html_percent(metrics.macro.f1), "mean over the classes");
   out += result.classes.size() > 5 ? fact("Top-5 accuracy", html_percent(metrics.top5), "the label is among five")

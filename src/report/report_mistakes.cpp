@@ -73,7 +73,7 @@ std::string mistakes_section(const ReportContext& context) {
   std::string body = fmt::format(
       "<p class=\"soft\">{} of the {} {} named wrong{}, the most confident first. Look whether the label is right.</p><ul "
       "class=\"mistakes\">",
-      count_text(static_cast<std::int64_t>(mistakes.size())), counted(static_cast<std::int64_t>(source.photos.size()), "photo", "photos"),
+      human_count(static_cast<std::int64_t>(mistakes.size())), counted(static_cast<std::int64_t>(source.photos.size()), "photo", "photos"),
       fmt::format("of the {} split {}", name, mistakes.size() == 1 ? "was" : "were"),
       shown < mistakes.size() ? fmt::format("; here are {}", shown) : "");
   for (std::size_t i = 0; i < shown; ++i) body += mistake_item(context, mistakes[i]);

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "headstart/text.h"
 #include "headstart/train.h"
 
 namespace headstart {
@@ -43,7 +44,6 @@ struct MeanSpeed {
 };
 MeanSpeed mean_speed(const std::vector<EpochRecord>& history);  // every epoch by its length
 std::string section(std::string_view id, std::string_view title, std::string_view body);
-std::string count_text(std::int64_t count);  // "12,345"
 // "1 photo", "2 photos".
 std::string counted(std::int64_t count, std::string_view singular, std::string_view plural);
 // The name of a class, escaped; the number when there is none of that label.

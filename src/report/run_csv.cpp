@@ -6,8 +6,8 @@
 #include <charconv>
 #include <map>
 
-#include "core/text.h"
 #include "headstart/error.h"
+#include "headstart/text.h"
 #include "report/csv_table.h"
 #include "report/run_files.h"
 
@@ -81,23 +81,6 @@ std::string log_to_csv(std::span<const EpochRecord> history) {
   for (const EpochRecord& e : history) {
     out += fmt::format("{},{},{},{},{},{},{},{},{},{},{}\n", e.epoch, e.train_loss, e.train_top1, e.validation_loss, e.validation_top1,
                        e.lr, e.seconds, e.validation_seconds, e.photos_per_second, e.loader_wait_share, e.best ? 1 : 0);
-  }
-  return out;
-}
-
-std::string predictions_to_csv(std::span<const ScoredPhoto> photos, std::span<const std::string> classes) {
-  std::string out = "path,label,predicted,probability,correct";
-  for (const std::string& name : classes) out += "," + csv_field(name);
-  out += '\n';
-  for (const ScoredPhoto& photo : photos) {
-    if (photo.probabilities.size() != classes.size() || photo.label < 0 || static_cast<std::size_t>(photo.label) >= classes.size()) {
-      throw Error(ErrorCategory::kUsage, fmt::format("write predictions: photo '{}' does not fit {} classes", photo.path, classes.size()));
-    }
-    const ClassScore best = top_scores(photo.probabilities, 1).front();
-    out += fmt::format("{},{},{},{:.6f},{}", csv_field(photo.path), csv_field(classes[static_cast<std::size_t>(photo.label)]),
-                       csv_field(classes[static_cast<std::size_t>(best.label)]), best.probability, best.label == photo.label ? 1 : 0);
-    for (const float probability : photo.probabilities) out += fmt::format(",{:.6f}", probability);
-    out += '\n';
   }
   return out;
 }

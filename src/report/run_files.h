@@ -22,8 +22,7 @@ std::string run_to_json(const TrainResult& result);
 TrainResult run_from_json(const std::string& json);
 
 std::string log_to_csv(std::span<const EpochRecord> history);
-// path, label, predicted, probability, correct, then one probability column a class; probabilities with 6 digits.
-std::string predictions_to_csv(std::span<const ScoredPhoto> photos, std::span<const std::string> classes);
+// What predictions_to_csv() wrote (probabilities to 6 digits).
 std::vector<ScoredPhoto> predictions_from_csv(const std::string& csv, std::size_t classes);
 // path, split, label, bytes, mtime_ns: what the fingerprint covers, so that a change can be named.
 std::string dataset_to_csv(const Catalog& catalog);

@@ -11,37 +11,6 @@
 namespace headstart {
 namespace {
 
-// One row a recipe and family of networks; docs/recipes.md says what each figure rests on.
-struct RecipeDefaults {
-  int epochs;
-  int batch_size;
-  double sgd_lr;
-  double adamw_lr;
-  double head_lr_multiplier;
-  double warmup_epochs;
-  BatchNormPolicy batch_norm;
-};
-
-RecipeDefaults recipe_defaults(Recipe recipe, std::string_view architecture) {
-  const bool lite = architecture.starts_with("efficientnet_lite");
-  if (recipe == Recipe::kHead) {
-    return {.epochs = 30,
-            .batch_size = 256,
-            .sgd_lr = lite ? 0.1 : 0.01,
-            .adamw_lr = 1e-3,
-            .head_lr_multiplier = 1,
-            .warmup_epochs = 0,
-            .batch_norm = BatchNormPolicy::kFrozen};
-  }
-  return {.epochs = 5,
-          .batch_size = 32,
-          .sgd_lr = 0.005,
-          .adamw_lr = 1e-4,
-          .head_lr_multiplier = 10,
-          .warmup_epochs = 0.5,
-          .batch_norm = lite ? BatchNormPolicy::kFrozenStatistics : BatchNormPolicy::kTrain};
-}
-
 constexpr double kSgdMomentum = 0.9, kSgdWeightDecay = 1e-4, kAdamWWeightDecay = 0.05;
 
 template <typename T>
@@ -108,6 +77,26 @@ std::filesystem::path free_run_folder(const std::filesystem::path& photos) {
 }
 
 }  // namespace
+
+RecipeDefaults recipe_defaults(Recipe recipe, std::string_view architecture) {
+  const bool lite = architecture.starts_with("efficientnet_lite");
+  if (recipe == Recipe::kHead) {
+    return {.epochs = 30,
+            .batch_size = 256,
+            .sgd_lr = lite ? 0.1 : 0.01,
+            .adamw_lr = 1e-3,
+            .head_lr_multiplier = 1,
+            .warmup_epochs = 0,
+            .batch_norm = BatchNormPolicy::kFrozen};
+  }
+  return {.epochs = 5,
+          .batch_size = 32,
+          .sgd_lr = 0.001,
+          .adamw_lr = 1e-4,
+          .head_lr_multiplier = 10,
+          .warmup_epochs = 0.5,
+          .batch_norm = lite ? BatchNormPolicy::kFrozenStatistics : BatchNormPolicy::kTrain};
+}
 
 void check_options(const TrainOptions& options) {
   if (options.photos.empty()) throw Error(ErrorCategory::kUsage, "training: no folder of photos was named");

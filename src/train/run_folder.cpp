@@ -6,8 +6,8 @@
 #include <system_error>
 
 #include "core/file.h"
-#include "core/text.h"
 #include "headstart/error.h"
+#include "headstart/text.h"
 #include "report/html_report.h"
 #include "report/run_files.h"
 #include "weights/model_file.h"

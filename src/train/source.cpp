@@ -6,10 +6,10 @@
 #include <optional>
 
 #include "core/hash.h"
-#include "core/text.h"
 #include "headstart/classifier.h"
 #include "headstart/error.h"
 #include "headstart/models.h"
+#include "headstart/text.h"
 #include "weights/model_file.h"
 
 namespace headstart {

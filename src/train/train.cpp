@@ -9,9 +9,9 @@
 #include <new>
 #include <utility>
 
-#include "core/text.h"
 #include "data/sampler.h"
 #include "headstart/error.h"
+#include "headstart/text.h"
 #include "report/run_files.h"
 #include "train/loop.h"
 #include "train/resolve.h"

@@ -4,8 +4,8 @@
 
 #include <unordered_set>
 
-#include "core/text.h"
 #include "headstart/error.h"
+#include "headstart/text.h"
 
 namespace headstart {
 

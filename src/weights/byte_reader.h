@@ -12,8 +12,8 @@
 #include <string>
 #include <string_view>
 
-#include "core/text.h"
 #include "headstart/error.h"
+#include "headstart/text.h"
 
 namespace headstart {
 

@@ -8,8 +8,8 @@
 #include <unordered_set>
 
 #include "core/file.h"
-#include "core/text.h"
 #include "headstart/error.h"
+#include "headstart/text.h"
 
 namespace headstart {
 namespace {

@@ -11,8 +11,8 @@
 #include <unordered_set>
 
 #include "core/file.h"
-#include "core/text.h"
 #include "headstart/error.h"
+#include "headstart/text.h"
 #include "weights/byte_reader.h"
 #include "weights/dtypes.h"
 #include "weights/state_dict.h"

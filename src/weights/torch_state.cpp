@@ -8,8 +8,8 @@
 #include <string_view>
 #include <unordered_set>
 
-#include "core/text.h"
 #include "headstart/error.h"
+#include "headstart/text.h"
 #include "weights/byte_reader.h"
 
 namespace headstart {

@@ -5,8 +5,8 @@
 #include <string>
 #include <unordered_map>
 
-#include "core/text.h"
 #include "headstart/error.h"
+#include "headstart/text.h"
 #include "weights/byte_reader.h"
 #include "weights/state_dict.h"
 #include "weights/torch_state.h"

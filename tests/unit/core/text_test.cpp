@@ -1,4 +1,4 @@
-#include "core/text.h"
+#include "headstart/text.h"
 
 #include <gtest/gtest.h>
 
@@ -20,17 +20,27 @@ TEST(Text, FindsTheNearestNameButNothingFarAway) {
   EXPECT_EQ(nearest_name("resnet-18", known), "resnet18");
   EXPECT_EQ(nearest_name("eficientnet_lite", known), "efficientnet_lite0");
   EXPECT_EQ(nearest_name("vgg", known), "");
+  const std::vector<std::string> verbs = {"train", "eval", "predict"};
+  EXPECT_EQ(nearest_name("trian", verbs), "train");
+  EXPECT_EQ(nearest_name("evla", verbs), "eval");
+  EXPECT_EQ(nearest_name("pred", verbs), "predict");
+  EXPECT_EQ(nearest_name("banana", verbs), "");
+  EXPECT_EQ(nearest_name("", verbs), "");
 }
 
 TEST(Text, WritesSizesTimesAndSharesForPeople) {
+  EXPECT_EQ(human_count(0), "0");
+  EXPECT_EQ(human_count(999), "999");
+  EXPECT_EQ(human_count(1234567), "1,234,567");
+  EXPECT_EQ(human_count(-123456), "-123,456");
   EXPECT_EQ(human_bytes(999), "999 B");
   EXPECT_EQ(human_bytes(17'364'911), "17.4 MB");
   EXPECT_EQ(human_bytes(999'999), "1.0 MB");
-  EXPECT_EQ(human_seconds(3.04), "3.0s");
+  EXPECT_EQ(human_seconds(3.04), "3.0 s");
   EXPECT_EQ(human_seconds(185), "3m 05s");
   EXPECT_EQ(human_seconds(59.7), "1m 00s");
   EXPECT_EQ(human_seconds(3 * 3600 + 61), "3h 01m");
-  EXPECT_EQ(human_seconds(std::numeric_limits<double>::infinity()), "-");
+  EXPECT_EQ(human_seconds(std::numeric_limits<double>::infinity()), "?");
   EXPECT_EQ(human_percent(0.9312), "93.1%");
 }
 

@@ -17,6 +17,7 @@
 #include "fetch/transfer.h"
 #include "headstart/error.h"
 #include "http_server.h"
+#include "support/errors.h"
 #include "support/temp_dir.h"
 
 namespace headstart::test {
@@ -38,20 +39,7 @@ inline std::string sample_bytes(std::size_t size) {
   return bytes;
 }
 
-inline std::string error_of(const std::function<void()>& action, ErrorCategory category = ErrorCategory::kNetwork) {
-  try {
-    action();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.category(), category) << error.what();
-    return error.what();
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return {};
-}
-
-inline void expect_contains(const std::string& text, const std::string& part) {
-  EXPECT_NE(text.find(part), std::string::npos) << "'" << part << "' is not in: " << text;
-}
+inline std::string error_of(const std::function<void()>& action) { return error_of(action, ErrorCategory::kNetwork); }
 
 // The names in a folder, sorted.
 inline std::vector<std::string> names_in(const std::filesystem::path& folder) {

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <span>
 
-#include "core/text.h"
 #include "fake_result.h"
+#include "headstart/text.h"
 #include "report/html_text.h"
 #include "report/report_parts.h"
 #include "support/temp_dir.h"
@@ -63,12 +63,9 @@ TEST(Base64, EqualsTheTestVectorsOfRfc4648) {
   EXPECT_EQ(encode("\xFF\xFB\xFE"), "//v+");
 }
 
-TEST(CountText, GroupsThousands) {
-  EXPECT_EQ(count_text(0), "0");
-  EXPECT_EQ(count_text(999), "999");
-  EXPECT_EQ(count_text(1000), "1,000");
-  EXPECT_EQ(count_text(-1234567), "-1,234,567");
+TEST(Counted, TakesTheSingularForOne) {
   EXPECT_EQ(counted(1, "photo", "photos"), "1 photo");
+  EXPECT_EQ(counted(2000, "photo", "photos"), "2,000 photos");
 }
 
 TEST(HtmlReport, IsOneWellNestedPageThatLoadsNothing) {

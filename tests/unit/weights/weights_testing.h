@@ -16,6 +16,7 @@
 
 #include "core/file.h"
 #include "headstart/error.h"
+#include "support/errors.h"
 #include "support/shared_data.h"
 #include "weights/state_dict.h"
 #include "weights/zip_directory.h"
@@ -36,21 +37,7 @@ std::string little_endian(T value) {
   return text;
 }
 
-// The message and category of what `action` throws; fails the test when it does not throw a headstart::Error.
-inline std::string error_of(const std::function<void()>& action, ErrorCategory category = ErrorCategory::kModel) {
-  try {
-    action();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.category(), category) << error.what();
-    return error.what();
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return {};
-}
-
-inline void expect_contains(const std::string& text, const std::string& part) {
-  EXPECT_NE(text.find(part), std::string::npos) << "'" << part << "' is not in: " << text;
-}
+inline std::string error_of(const std::function<void()>& action) { return error_of(action, ErrorCategory::kModel); }
 
 struct ZipPart {
   std::string name;
