@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets everything up, then runs every test: formatting, the threaded layers under ThreadSanitizer, everything under AddressSanitizer and
+# Sets everything up, then runs every test: formatting, lint, the threaded layers under ThreadSanitizer, everything under AddressSanitizer and
 # UndefinedBehaviorSanitizer, the installed package, and last the suite itself, whose summary ends the output.
 #
 #   ./test.sh            everything
@@ -63,6 +63,7 @@ fi
 stage "build" build dev
 source_model
 if ((!quick)); then
+  stage "lint" tools/check_lint.sh build/dev
   stage "installed package" installed_package
 fi
 say "the suite"

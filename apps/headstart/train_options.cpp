@@ -41,10 +41,11 @@ void add_recipe_options(CLI::App& command, TrainOptions& options) {
                   fmt::format("Passes over the training photos (default: finetune {}, head {})", tune.epochs, head.epochs)));
   group(add_count(command, "--batch-size", options.batch_size, 1,
                   fmt::format("Photos a step (default: finetune {}, head {})", tune.batch_size, head.batch_size)));
-  group(add_number(command, "--lr", options.lr, {.above_low = true},
-                   fmt::format("Peak learning rate of the backbone, or of the head with --recipe head (default: SGD finetune {}, head {}, "
-                               "ResNets {}; AdamW finetune {}, head {})",
-                               lite_tune.sgd_lr, lite_head.sgd_lr, head.sgd_lr, tune.adamw_lr, head.adamw_lr)));
+  group(add_number(
+      command, "--lr", options.lr, {.above_low = true},
+      fmt::format("Peak learning rate of the backbone, or of the head with --recipe head (default: SGD finetune {}, ResNets {}, head "
+                  "{}, ResNets {}; AdamW finetune {}, head {})",
+                  lite_tune.sgd_lr, tune.sgd_lr, lite_head.sgd_lr, head.sgd_lr, tune.adamw_lr, head.adamw_lr)));
   group(add_number(command, "--head-lr-multiplier", options.head_lr_multiplier, {.above_low = true},
                    fmt::format("The new layer's rate over the backbone's (default: {}; finetune only)", tune.head_lr_multiplier)));
   group(add_number(command, "--warmup-epochs", options.warmup_epochs, {},

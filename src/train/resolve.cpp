@@ -91,7 +91,7 @@ RecipeDefaults recipe_defaults(Recipe recipe, std::string_view architecture) {
   }
   return {.epochs = 5,
           .batch_size = 32,
-          .sgd_lr = 0.001,
+          .sgd_lr = lite ? 0.001 : 0.0003,
           .adamw_lr = 1e-4,
           .head_lr_multiplier = 10,
           .warmup_epochs = 0.5,
