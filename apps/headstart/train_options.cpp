@@ -61,7 +61,8 @@ void add_recipe_options(CLI::App& command, TrainOptions& options) {
       command, "--recipe", options.recipe, kRecipes,
       "finetune trains all layers; head only a new output layer, on features that are computed once; book-pytorch and book-gluon are "
       "the chapter's own, see docs/book.md (default: finetune)"));
-  group(command.add_flag("--scratch", options.scratch, "Train from random weights: only the architecture of --model is taken"));
+  group(command.add_flag("--scratch", options.scratch,
+                         "Train from random weights: only the architecture of --model is taken (default: from its weights)"));
   const RecipeDefaults tune = recipe_defaults(Recipe::kFinetune, "resnet18"), head = recipe_defaults(Recipe::kHead, "resnet18");
   const RecipeDefaults lite_tune = recipe_defaults(Recipe::kFinetune, "efficientnet_lite0"),
                        lite_head = recipe_defaults(Recipe::kHead, "efficientnet_lite0");
