@@ -20,6 +20,7 @@ void add_eval(CLI::App& app, Context& context);
 void add_predict(CLI::App& app, Context& context);
 void add_inspect(CLI::App& app, Context& context);
 void add_models(CLI::App& app, Context& context);
+void add_book(CLI::App& app, Context& context);
 void add_fetch(CLI::App& app, Context& context);
 void add_completion(CLI::App& app, Context& context);
 

@@ -23,7 +23,17 @@ struct Choice {
   Enum value;
 };
 
-inline constexpr Choice<Recipe> kRecipes[] = {{"finetune", Recipe::kFinetune}, {"head", Recipe::kHead}};
+inline constexpr Choice<Recipe> kRecipes[] = {
+    {"finetune", Recipe::kFinetune}, {"head", Recipe::kHead}, {"book-pytorch", Recipe::kBookPytorch}, {"book-gluon", Recipe::kBookGluon}};
+inline constexpr Choice<LossReduction> kLossReductions[] = {{"mean", LossReduction::kMean}, {"sum", LossReduction::kSum}};
+inline constexpr Choice<DecayScope> kDecayScopes[] = {{"weights", DecayScope::kWeights}, {"all", DecayScope::kAll}};
+inline constexpr Choice<LearningRateShape> kSchedules[] = {{"cosine", LearningRateShape::kCosine},
+                                                           {"constant", LearningRateShape::kConstant}};
+inline constexpr Choice<ScratchInit> kScratchInits[] = {{"torchvision", ScratchInit::kTorchvision}, {"xavier", ScratchInit::kXavier}};
+inline constexpr Choice<HeadInit> kHeadInits[] = {{"xavier", HeadInit::kXavier}, {"zero", HeadInit::kZero}};
+inline constexpr Choice<HeadBias> kHeadBiases[] = {{"zero", HeadBias::kZero}, {"uniform", HeadBias::kUniform}};
+inline constexpr Choice<Keep> kKeeps[] = {{"best", Keep::kBest}, {"last", Keep::kLast}};
+inline constexpr Choice<EpochScore> kEpochScores[] = {{"validation", EpochScore::kValidation}, {"test", EpochScore::kTest}};
 inline constexpr Choice<OptimizerKind> kOptimizers[] = {{"sgd", OptimizerKind::kSgd}, {"adamw", OptimizerKind::kAdamW}};
 inline constexpr Choice<BatchNormPolicy> kBatchNormPolicies[] = {
     {"train", BatchNormPolicy::kTrain}, {"frozen-statistics", BatchNormPolicy::kFrozenStatistics}, {"frozen", BatchNormPolicy::kFrozen}};

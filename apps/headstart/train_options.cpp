@@ -30,10 +30,39 @@ void add_run_options(CLI::App& command, TrainRequest& request) {
   command.add_option("--log-file", request.log_file, "Append the library's messages with their times (default: none)")->type_name("FILE");
 }
 
+// What the recipes for people settle, and the book's tracks settle otherwise.
+void add_fine_print(CLI::App& command, TrainOptions& options) {
+  const auto group = [](CLI::Option* option) { option->group("Training"); };
+  const RecipeDefaults tune = recipe_defaults(Recipe::kFinetune, "");
+  const auto defaults_to = [](const char* text, std::string_view word) { return fmt::format("{} (default: {})", text, word); };
+  group(add_choice(command, "--decay", options.decay, kDecayScopes,
+                   defaults_to("Weight decay on weights alone, or on biases and norms as well", word_of(kDecayScopes, tune.decay))));
+  group(add_choice(
+      command, "--loss", options.loss, kLossReductions,
+      defaults_to("Mean or sum over the photos of a step; with sum, the rate is per photo", word_of(kLossReductions, tune.loss))));
+  group(add_choice(command, "--schedule", options.schedule, kSchedules,
+                   defaults_to("Of the learning rate after the warm-up", word_of(kSchedules, tune.schedule))));
+  group(add_choice(command, "--scratch-init", options.scratch_init, kScratchInits,
+                   defaults_to("Random weights with --scratch", word_of(kScratchInits, tune.scratch_init))));
+  group(add_choice(command, "--head-init", options.head_init, kHeadInits,
+                   defaults_to("Weight of the new output layer", word_of(kHeadInits, tune.head_init))));
+  group(add_choice(command, "--head-bias", options.head_bias, kHeadBiases,
+                   defaults_to("Its bias; uniform as PyTorch's Linear", word_of(kHeadBiases, tune.head_bias))));
+  group(add_choice(command, "--keep", options.keep, kKeeps,
+                   defaults_to("The epoch that becomes the model: best by validation, or last", word_of(kKeeps, tune.keep))));
+  group(add_choice(
+      command, "--score", options.score, kEpochScores,
+      defaults_to("Scored after every epoch: photos set aside, or those of test/ (needs --keep last)", word_of(kEpochScores, tune.score))));
+}
+
 void add_recipe_options(CLI::App& command, TrainOptions& options) {
   const auto group = [](CLI::Option* option) { option->group("Training"); };
-  group(add_choice(command, "--recipe", options.recipe, kRecipes,
-                   "finetune trains all layers; head only a new output layer, on features that are computed once (default: finetune)"));
+  group(add_choice(
+      command, "--recipe", options.recipe, kRecipes,
+      "finetune trains all layers; head only a new output layer, on features that are computed once; book-pytorch and book-gluon are "
+      "the chapter's own, see docs/book.md (default: finetune)"));
+  group(command.add_flag("--scratch", options.scratch,
+                         "Train from random weights: only the architecture of --model is taken (default: from its weights)"));
   const RecipeDefaults tune = recipe_defaults(Recipe::kFinetune, "resnet18"), head = recipe_defaults(Recipe::kHead, "resnet18");
   const RecipeDefaults lite_tune = recipe_defaults(Recipe::kFinetune, "efficientnet_lite0"),
                        lite_head = recipe_defaults(Recipe::kHead, "efficientnet_lite0");
@@ -53,7 +82,8 @@ void add_recipe_options(CLI::App& command, TrainOptions& options) {
                                head.warmup_epochs)));
   group(add_choice(command, "--optimizer", options.optimizer, kOptimizers, "SGD with momentum, or AdamW (default: sgd)"));
   group(add_number(command, "--momentum", options.momentum, {.high = 1}, "Of SGD, below 1 (default: 0.9)"));
-  group(add_number(command, "--weight-decay", options.weight_decay, {}, "Never on biases and norms (default: SGD 1e-4, AdamW 0.05)"));
+  group(add_number(command, "--weight-decay", options.weight_decay, {}, "(default: SGD 1e-4, AdamW 0.05)"));
+  add_fine_print(command, options);
   group(add_number(command, "--label-smoothing", options.label_smoothing, {.high = 1}, "Below 1 (default: 0)"));
   group(add_choice(command, "--imbalance", options.imbalance, kImbalances,
                    "For classes of unequal size: weigh the loss by class, or draw every class equally often (default: none)"));

@@ -36,8 +36,10 @@ std::string classes_text(const Catalog& catalog) {
 }
 
 std::string photos_text(const ResolvedOptions& options, const Catalog& catalog) {
-  std::string text = fmt::format("{}: {} to train, {} to validate", shown(options.photos), human_count(std::ssize(catalog.train)),
-                                 human_count(std::ssize(catalog.validation)));
+  std::string text =
+      fmt::format("{}: {} to train, {} to {}", shown(options.photos), human_count(std::ssize(catalog.train)),
+                  human_count(std::ssize(catalog.validation)), options.score == EpochScore::kTest ? "test after every epoch" : "validate");
+  if (options.score == EpochScore::kTest) return text;
   if (catalog.validation_was_split_off) text += fmt::format(" (set aside, seed {})", options.seed);
   return text + (catalog.test.empty() ? ", no test folder" : fmt::format(", {} to test", human_count(std::ssize(catalog.test))));
 }
@@ -46,7 +48,9 @@ std::string recipe_text(const ResolvedOptions& options) {
   std::string text =
       fmt::format("{}: {}, batch size {}, {}, learning rate {:g}", word_of(kRecipes, options.recipe), count_text(options.epochs, "epoch"),
                   options.batch_size, options.optimizer == OptimizerKind::kSgd ? "SGD" : "AdamW", options.lr);
-  if (options.recipe == Recipe::kFinetune) text += fmt::format(" (new layer {:g}x)", options.head_lr_multiplier);
+  if (options.loss == LossReduction::kSum) text += " of summed losses";
+  if (options.head_lr_multiplier != 1) text += fmt::format(" (new layer {:g}x)", options.head_lr_multiplier);
+  if (options.schedule == LearningRateShape::kConstant) text += ", constant";
   if (options.warmup_epochs > 0) text += fmt::format(", warm-up {:g}", options.warmup_epochs);
   if (options.imbalance != Imbalance::kNone) text += fmt::format(", {}", word_of(kImbalances, options.imbalance));
   return text;
@@ -92,9 +96,13 @@ TrainCallbacks TrainView::callbacks() {
 void TrainView::on_start(const ResolvedOptions& options, const Catalog& catalog) {
   run_ = options.out;
   epochs_ = options.epochs;
+  scored_ = options.score == EpochScore::kTest ? "test" : "validation";
+  keeps_best_ = options.keep == Keep::kBest;
   progress_.reset();
   const Paint& paint = console_.paint();
-  const std::string source = options.model == options.architecture ? "" : fmt::format(" from {}", shown(options.model));
+  const std::string source = options.scratch                         ? ", from scratch"
+                             : options.model == options.architecture ? ""
+                                                                     : fmt::format(" from {}", shown(options.model));
   const auto row = [&](std::string_view name, const std::string& text) {
     console_.say(fmt::format("{}  {}", paint.dim(fmt::format("{:<8}", name)), text));
   };
@@ -124,9 +132,10 @@ void TrainView::on_epoch(const EpochRecord& epoch) {
   const Paint& paint = console_.paint();
   const int digits = static_cast<int>(std::to_string(epochs_).size());
   const std::string accuracy = paint.bold(fmt::format("{:>6}", human_percent(epoch.validation_top1)));
-  console_.say(fmt::format("epoch {:>{}}/{}  train loss {:.3f} {:>6}  validation loss {:.3f} {}  {}{}", epoch.epoch, digits, epochs_,
-                           epoch.train_loss, human_percent(epoch.train_top1), epoch.validation_loss, accuracy,
-                           human_seconds(epoch.seconds + epoch.validation_seconds), epoch.best ? paint.green("  best") : ""));
+  console_.say(fmt::format("epoch {:>{}}/{}  train loss {:.3f} {:>6}  {} loss {:.3f} {}  {}{}", epoch.epoch, digits, epochs_,
+                           epoch.train_loss, human_percent(epoch.train_top1), scored_, epoch.validation_loss, accuracy,
+                           human_seconds(epoch.seconds + epoch.validation_seconds),
+                           epoch.best && keeps_best_ ? paint.green("  best") : ""));
   if (console_.verbosity() == Verbosity::kVerbose) {
     console_.say(paint.dim(fmt::format("  {:.1f} photos/s, waited for photos {} of the time, learning rate {:.3g}", epoch.photos_per_second,
                                        human_percent(epoch.loader_wait_share), epoch.lr)));
@@ -134,10 +143,11 @@ void TrainView::on_epoch(const EpochRecord& epoch) {
 }
 
 std::string outcome_text(const TrainResult& result, const Paint& paint) {
-  std::string text = accuracy_line("validation accuracy", result.validation.metrics, paint);
+  const bool scored_test = result.options.score == EpochScore::kTest;
+  std::string text = accuracy_line(scored_test ? "test accuracy" : "validation accuracy", result.validation.metrics, paint);
   if (result.test) text += accuracy_line("test accuracy", result.test->metrics, paint);
-  text +=
-      fmt::format("{:<20} {} of {}, {} in all\n", "best epoch", result.best_epoch, result.history.size(), human_seconds(result.seconds));
+  text += fmt::format("{:<20} {} of {}, {} in all\n", result.options.keep == Keep::kLast ? "kept epoch" : "best epoch", result.best_epoch,
+                      result.history.size(), human_seconds(result.seconds));
   text += fmt::format("{:<20} {}\n", "skipped photos", result.unreadable.empty() ? "none" : human_count(std::ssize(result.unreadable)));
   text += fmt::format("{:<20} {}\n{:<20} {}\n", "model", shown(result.model_file), "report", shown(result.report_file));
   const std::string model = shell_quoted(shown(result.model_file));

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "headstart/train.h"
 #include "progress.h"
@@ -31,6 +32,8 @@ class TrainView {
   std::optional<Progress> progress_;
   std::filesystem::path run_;
   int epochs_ = 0;
+  std::string_view scored_ = "validation";  // what is scored after every epoch
+  bool keeps_best_ = true;
 };
 
 // The outcome for standard output: accuracies with their intervals, what was skipped, where everything is, what to do next.

@@ -23,9 +23,12 @@
 
 namespace headstart {
 
+// A recipe is a set of defaults (recipe_defaults); any of them can be overridden.
 enum class Recipe {
-  kFinetune,  // all layers; the head at head_lr_multiplier times the backbone's learning rate; warm-up, then cosine to zero
-  kHead,      // backbone frozen and in evaluation mode, its features computed once, only the output layer is trained
+  kFinetune,     // all layers; the head at head_lr_multiplier times the backbone's learning rate; warm-up, then cosine to zero
+  kHead,         // backbone frozen and in evaluation mode, its features computed once, only the output layer is trained
+  kBookPytorch,  // Dive into Deep Learning 13.2, PyTorch track: plain SGD at a constant rate on summed losses; docs/book.md
+  kBookGluon,    // the same chapter's Gluon track: gradients averaged, every weight Xavier, decay on every parameter
 };
 enum class OptimizerKind { kSgd, kAdamW };
 enum class BatchNormPolicy {
@@ -33,6 +36,17 @@ enum class BatchNormPolicy {
   kFrozenStatistics,  // running statistics used and kept still, scale and shift trained
   kFrozen,            // running statistics used, nothing of the norm changes
 };
+enum class LossReduction { kMean, kSum };             // of the photos of an optimizer step, before it is differentiated
+enum class DecayScope { kWeights, kAll };             // kWeights: none on biases and norms
+enum class LearningRateShape { kCosine, kConstant };  // after the warm-up
+enum class ScratchInit {
+  kTorchvision,  // convolutions Kaiming normal (fan-out), output layer uniform within 1/sqrt(features)
+  kXavier,       // every weight Xavier uniform (MXNet's Xavier(): factor "avg", magnitude 3), biases zero
+};
+enum class HeadInit { kXavier, kZero };        // weight of the new output layer: uniform within sqrt(6 / (features + classes)), or zero
+enum class HeadBias { kZero, kUniform };       // its bias: zero, or uniform within 1/sqrt(features), as PyTorch's Linear
+enum class Keep { kBest, kLast };              // which epoch's weights become the model
+enum class EpochScore { kValidation, kTest };  // what is scored after each epoch; kTest only with kLast: test photos choose nothing
 enum class Imbalance {
   kNone,
   kClassWeights,     // loss weighted by photos / (classes * photos of the class)
@@ -47,10 +61,24 @@ struct RecipeDefaults {
   double adamw_lr = 0;
   double head_lr_multiplier = 1;
   double warmup_epochs = 0;
+  double momentum = 0.9;      // SGD
+  double sgd_decay = 1e-4;    // weight decay with SGD
+  double adamw_decay = 0.05;  // with AdamW
   BatchNormPolicy batch_norm = BatchNormPolicy::kTrain;
+  LossReduction loss = LossReduction::kMean;
+  DecayScope decay = DecayScope::kWeights;
+  LearningRateShape schedule = LearningRateShape::kCosine;
+  ScratchInit scratch_init = ScratchInit::kTorchvision;
+  HeadInit head_init = HeadInit::kXavier;
+  HeadBias head_bias = HeadBias::kZero;
+  Keep keep = Keep::kBest;
+  EpochScore score = EpochScore::kValidation;
+  std::string_view model;            // source model; empty: the default one
+  bool exact = false;                // pixels and arithmetic as the book's: exact augmentation, float32
+  std::optional<ResizeMode> resize;  // where it differs from the source model's own
 };
-// `architecture` as SourceModel::architecture; any other name gets what the ResNets get.
-RecipeDefaults recipe_defaults(Recipe recipe, std::string_view architecture);
+// `architecture` as SourceModel::architecture; any other name gets what the ResNets get. `scratch` as TrainOptions::scratch.
+RecipeDefaults recipe_defaults(Recipe recipe, std::string_view architecture, bool scratch = false);
 
 // What a person may ask for. Optionals left empty are resolved by recipe (recipe_defaults), model and machine into ResolvedOptions.
 struct TrainOptions {
@@ -59,14 +87,23 @@ struct TrainOptions {
   std::string architecture;   // for a weights file whose architecture cannot be told from its tensors; else empty
   std::filesystem::path out;  // run folder; empty: "runs/<photos' folder name>-<n>", the first free n
   Recipe recipe = Recipe::kFinetune;
+  bool scratch = false;  // train the architecture from random weights: nothing of the source model is read but its name
   std::optional<int> epochs;
   std::optional<int> batch_size;
   std::optional<double> lr;                  // peak rate of the backbone group (head recipe: of the head)
   std::optional<double> head_lr_multiplier;  // the head's rate over the backbone's
   std::optional<double> warmup_epochs;       // linear, then cosine to zero; fractions allowed
   std::optional<OptimizerKind> optimizer;    // SGD
-  std::optional<double> momentum;            // 0.9 (SGD)
-  std::optional<double> weight_decay;        // SGD 1e-4, AdamW 0.05; never on biases and norms
+  std::optional<double> momentum;            // SGD only
+  std::optional<double> weight_decay;
+  std::optional<DecayScope> decay;
+  std::optional<LossReduction> loss;
+  std::optional<LearningRateShape> schedule;
+  std::optional<ScratchInit> scratch_init;
+  std::optional<HeadInit> head_init;
+  std::optional<HeadBias> head_bias;
+  std::optional<Keep> keep;
+  std::optional<EpochScore> score;
   double label_smoothing = 0;
   Imbalance imbalance = Imbalance::kNone;
   std::optional<BatchNormPolicy> batch_norm;
@@ -92,6 +129,7 @@ struct ResolvedOptions {
   std::string architecture;
   std::string model_sha256;  // of the source weights file
   Recipe recipe = Recipe::kFinetune;
+  bool scratch = false;
   int epochs = 0;
   int batch_size = 0;
   double lr = 0;
@@ -100,6 +138,14 @@ struct ResolvedOptions {
   OptimizerKind optimizer = OptimizerKind::kSgd;
   double momentum = 0;
   double weight_decay = 0;
+  DecayScope decay = DecayScope::kWeights;
+  LossReduction loss = LossReduction::kMean;
+  LearningRateShape schedule = LearningRateShape::kCosine;
+  ScratchInit scratch_init = ScratchInit::kTorchvision;
+  HeadInit head_init = HeadInit::kXavier;
+  HeadBias head_bias = HeadBias::kZero;
+  Keep keep = Keep::kBest;
+  EpochScore score = EpochScore::kValidation;
   double label_smoothing = 0;
   Imbalance imbalance = Imbalance::kNone;
   BatchNormPolicy batch_norm = BatchNormPolicy::kTrain;
@@ -127,7 +173,14 @@ struct EpochRecord {
   double validation_seconds = 0;
   double photos_per_second = 0;  // training part
   double loader_wait_share = 0;  // of the training part's wall clock
-  bool best = false;             // best validation top-1 so far (ties: lower loss)
+  bool best = false;             // kept so far: best validation top-1 (ties: lower loss), or with Keep::kLast the newest
+};
+
+// Running means over the epoch so far, in training mode: about five points an epoch and its end. For curves.
+struct TrainingPoint {
+  double epoch = 0;  // 1.4: two fifths of the second epoch are done
+  double loss = 0;
+  double top1 = 0;
 };
 
 struct StepProgress {
@@ -154,8 +207,9 @@ struct TrainResult {
   ResolvedOptions options;
   std::vector<std::string> classes;
   std::vector<EpochRecord> history;
-  int best_epoch = 0;
-  Evaluation validation;            // of the best epoch
+  std::vector<TrainingPoint> curve;
+  int best_epoch = 0;               // whose weights the model file holds
+  Evaluation validation;            // of the best epoch; with EpochScore::kTest of the test photos
   std::optional<Evaluation> test;   // when there is a test folder; scored once, with the best epoch
   std::vector<Problem> unreadable;  // photos that were skipped
   std::vector<Problem> problems;    // the catalogue's

@@ -18,31 +18,43 @@ double kaiming_deviation(const at::Tensor& weight) {
   return std::sqrt(2.0 / static_cast<double>(fan_out));
 }
 
-void initialise(const NamedParameter& parameter, double features, RandomStream stream) {
-  switch (parameter.role) {
-    case ParameterRole::kNormScale:
-      for (float& value : values(parameter.tensor)) value = 1;
-      return;
-    case ParameterRole::kNormShift:
-      for (float& value : values(parameter.tensor)) value = 0;
-      return;
-    case ParameterRole::kWeight:
-    case ParameterRole::kBias:
-      if (parameter.tensor.dim() == 4) return fill_normal(parameter.tensor, kaiming_deviation(parameter.tensor), stream);
-      return fill_uniform(parameter.tensor, 1.0 / std::sqrt(features), stream);
-  }
+// [out, in / groups, h, w] or [out, in]: fans count the kernel's area, as MXNet and PyTorch both do.
+double xavier_bound(const at::Tensor& weight) {
+  const std::int64_t area = weight.dim() == 4 ? weight.size(2) * weight.size(3) : 1;
+  return std::sqrt(6.0 / static_cast<double>((weight.size(0) + weight.size(1)) * area));
+}
+
+// Weights and biases of convolutions and of the output layer, by `draw`; norms 1 and 0.
+template <typename Draw>
+void initialise_each(Network& network, std::uint64_t seed, const Draw& draw) {
+  const auto& parameters = network.parameters();
+  at::parallel_for(0, static_cast<std::int64_t>(parameters.size()), 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const NamedParameter& parameter = parameters[static_cast<std::size_t>(i)];
+      if (parameter.role == ParameterRole::kNormScale || parameter.role == ParameterRole::kNormShift) {
+        const float constant = parameter.role == ParameterRole::kNormScale ? 1 : 0;
+        for (float& value : values(parameter.tensor)) value = constant;
+      } else {
+        draw(parameter, RandomStream(seed, Purpose::kHeadInit, /*epoch=*/1, /*sample=*/static_cast<std::uint32_t>(i)));
+      }
+    }
+  });
 }
 
 }  // namespace
 
 void initialise(Network& network, std::uint64_t seed) {
-  const auto& parameters = network.parameters();
   const auto features = static_cast<double>(network.feature_count());
-  at::parallel_for(0, static_cast<std::int64_t>(parameters.size()), 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      initialise(parameters[static_cast<std::size_t>(i)], features,
-                 RandomStream(seed, Purpose::kHeadInit, /*epoch=*/1, /*sample=*/static_cast<std::uint32_t>(i)));
-    }
+  initialise_each(network, seed, [features](const NamedParameter& parameter, RandomStream stream) {
+    if (parameter.tensor.dim() == 4) return fill_normal(parameter.tensor, kaiming_deviation(parameter.tensor), stream);
+    fill_uniform(parameter.tensor, 1.0 / std::sqrt(features), stream);
+  });
+}
+
+void initialise_xavier(Network& network, std::uint64_t seed) {
+  initialise_each(network, seed, [](const NamedParameter& parameter, RandomStream stream) {
+    if (parameter.role == ParameterRole::kWeight) return fill_uniform(parameter.tensor, xavier_bound(parameter.tensor), stream);
+    for (float& value : values(parameter.tensor)) value = 0;
   });
 }
 

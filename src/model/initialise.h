@@ -14,6 +14,9 @@ namespace headstart {
 // i); the head's own stream of replace_head is epoch 0.
 void initialise(Network& network, std::uint64_t seed);
 
+// The same with every weight uniform within sqrt(6 / (fan_in + fan_out)) and biases zero: MXNet's Xavier() with its defaults.
+void initialise_xavier(Network& network, std::uint64_t seed);
+
 // Fills a contiguous float32 CPU tensor with draws from [-bound, bound).
 void fill_uniform(const at::Tensor& tensor, double bound, RandomStream stream);
 

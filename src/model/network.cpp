@@ -65,15 +65,21 @@ void Network::to(const at::Device& device) {
   for (NamedBuffer& buffer : buffers_) buffer.tensor.set_data(buffer.tensor.to(device));
 }
 
-void Network::replace_head(std::int64_t classes, std::uint64_t seed) {
+void Network::replace_head(std::int64_t classes, const NewHead& head) {
   if (classes < 1) throw Error(ErrorCategory::kUsage, fmt::format("output layer: at least one class is needed, not {}", classes));
   const std::int64_t features = feature_count();
   at::Tensor& weight = parameters_[head_index(ParameterRole::kWeight)].tensor;
   at::Tensor& bias = parameters_[head_index(ParameterRole::kBias)].tensor;
-  const at::Tensor drawn = at::zeros({classes, features}, at::kFloat);
-  fill_uniform(drawn, std::sqrt(6.0 / static_cast<double>(classes + features)), RandomStream(seed, Purpose::kHeadInit));
-  bias = at::zeros({classes}, bias.options());
-  weight = drawn.to(weight.options());
+  const at::Tensor new_weight = at::zeros({classes, features}, at::kFloat), new_bias = at::zeros({classes}, at::kFloat);
+  if (head.weight == HeadInit::kXavier) {
+    fill_uniform(new_weight, std::sqrt(6.0 / static_cast<double>(classes + features)), RandomStream(head.seed, Purpose::kHeadInit));
+  }
+  if (head.bias == HeadBias::kUniform) {
+    fill_uniform(new_bias, 1.0 / std::sqrt(static_cast<double>(features)),
+                 RandomStream(head.seed, Purpose::kHeadInit, /*epoch=*/0, /*sample=*/1));
+  }
+  bias = new_bias.to(bias.options());
+  weight = new_weight.to(weight.options());
 }
 
 void Network::load(const StateDict& state, bool with_head) {

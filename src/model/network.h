@@ -43,6 +43,12 @@ enum class NormMode {
   kRunningStatistics,  // normalise with running statistics, leave them alone
 };
 
+struct NewHead {
+  std::uint64_t seed = 0;
+  HeadInit weight = HeadInit::kXavier;
+  HeadBias bias = HeadBias::kZero;
+};
+
 class Network {
  public:
   virtual ~Network() = default;
@@ -61,8 +67,8 @@ class Network {
 
   void to(const at::Device& device);
 
-  // Gives the network a new output layer: weight Xavier uniform from (seed), bias zero. float32 [classes, features].
-  void replace_head(std::int64_t classes, std::uint64_t seed);
+  // Gives the network a new output layer, drawn from the seed. float32 [classes, features].
+  void replace_head(std::int64_t classes, const NewHead& head);
 
   // Copies tensors by name. What must fit: every parameter and running statistic of the network (the output layer only when `with_head`).
   // num_batches_tracked may be absent and is ignored. Throws Error(kModel) listing missing, unexpected and differently shaped tensors.

@@ -34,7 +34,9 @@ std::string page_header(const ReportContext& context) {
   const TrainResult& result = context.result;
   const std::string line =
       fmt::format("{} {} on {} from <span class=\"path\">{}</span>", html_name(result.options.architecture),
-                  result.options.recipe == Recipe::kHead ? "with a new head, trained" : "fine-tuned",
+                  result.options.scratch                   ? "from scratch, trained"
+                  : result.options.recipe == Recipe::kHead ? "with a new head, trained"
+                                                           : "fine-tuned",
                   counted(static_cast<std::int64_t>(result.classes.size()), "class", "classes"), html_name(result.options.photos.string()));
   return fmt::format(
       "<header><div class=\"label\">headstart report</div><h1>{}</h1><p class=\"soft\">{}</p><nav aria-label=\"Sections\">"
@@ -46,6 +48,19 @@ std::string page_header(const ReportContext& context) {
 }
 
 }  // namespace
+
+// The policy lets a browser load nothing at all, whatever a name may have smuggled in.
+std::string page_start(std::string_view title) {
+  return fmt::format(
+      "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width,"
+      "initial-scale=1\">\n<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none';img-src data:;style-src "
+      "'unsafe-inline'\">\n<title>{} – headstart</title>\n<style>{}</style>\n</head>\n<body>\n",
+      html_text(title), report_style());
+}
+
+std::string page_end() {
+  return fmt::format("<footer>Written by headstart {} on {}.</footer>\n</body>\n</html>\n", HEADSTART_VERSION, utc_timestamp());
+}
 
 std::string section(std::string_view id, std::string_view title, std::string_view body) {
   return fmt::format("<section id=\"{}\"><h2>{}</h2>{}</section>\n", id, title, body);
@@ -66,19 +81,13 @@ std::string html_report(const TrainResult& result, const std::filesystem::path& 
                               .photos_root = photos_root,
                               .catalog = catalog,
                               .held_out = tested ? *result.test : result.validation,
-                              .held_out_name = tested ? "test" : "validation",
+                              .held_out_name = tested || result.options.score == EpochScore::kTest ? "test" : "validation",
                               .provenance = provenance_of(result)};
-  // The policy lets a browser load nothing at all, whatever a name may have smuggled in.
-  std::string page = fmt::format(
-      "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width,"
-      "initial-scale=1\">\n<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none';img-src data:;style-src "
-      "'unsafe-inline'\">\n<title>{} – headstart</title>\n<style>{}</style>\n</head>\n<body>\n",
-      html_text(run_name(result)), report_style());
+  std::string page = page_start(run_name(result));
   page += page_header(context) + "<main>\n" + headline_section(context) + curves_section(context) + classes_section(context);
   page += confusion_section(context) + mistakes_section(context) + photos_section(context) + speed_section(context);
   page += usage_section(context) + options_section(context);
-  return page +
-         fmt::format("</main>\n<footer>Written by headstart {} on {}.</footer>\n</body>\n</html>\n", HEADSTART_VERSION, utc_timestamp());
+  return page + "</main>\n" + page_end();
 }
 
 }  // namespace headstart

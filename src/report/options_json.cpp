@@ -188,7 +188,9 @@ std::vector<Option> run_options() {
           "architecture", [](auto& o) -> auto& { return o.architecture; }),
       text_option(
           "model_sha256", [](auto& o) -> auto& { return o.model_sha256; }),
-      choice_option("recipe", [](auto& o) -> auto& { return o.recipe; }, {"finetune", "head"}),
+      choice_option("recipe", [](auto& o) -> auto& { return o.recipe; }, {"finetune", "head", "book-pytorch", "book-gluon"}),
+      switch_option(
+          "scratch", [](auto& o) -> auto& { return o.scratch; }, true, false),
       count_option(
           "epochs", [](auto& o) -> auto& { return o.epochs; }, 0),
       count_option(
@@ -204,6 +206,14 @@ std::vector<Option> run_options() {
           "momentum", [](auto& o) -> auto& { return o.momentum; }, 0, 1),
       number_option(
           "weight_decay", [](auto& o) -> auto& { return o.weight_decay; }, 0),
+      choice_option("decay", [](auto& o) -> auto& { return o.decay; }, {"weights", "all"}),
+      choice_option("loss", [](auto& o) -> auto& { return o.loss; }, {"mean", "sum"}),
+      choice_option("schedule", [](auto& o) -> auto& { return o.schedule; }, {"cosine", "constant"}),
+      choice_option("scratch_init", [](auto& o) -> auto& { return o.scratch_init; }, {"torchvision", "xavier"}),
+      choice_option("head_init", [](auto& o) -> auto& { return o.head_init; }, {"xavier", "zero"}),
+      choice_option("head_bias", [](auto& o) -> auto& { return o.head_bias; }, {"zero", "uniform"}),
+      choice_option("keep", [](auto& o) -> auto& { return o.keep; }, {"best", "last"}),
+      choice_option("score", [](auto& o) -> auto& { return o.score; }, {"validation", "test"}),
       number_option(
           "label_smoothing", [](auto& o) -> auto& { return o.label_smoothing; }, 0, 1),
       choice_option("imbalance", [](auto& o) -> auto& { return o.imbalance; }, {"none", "class-weights", "balanced-sampler"}),
@@ -301,6 +311,8 @@ bool leaves_it_open(const std::string& name, const std::string& asked) {
 std::string plain_text(const Json& value) { return value.is_string() ? value.get<std::string>() : pretty_json(value); }
 
 }  // namespace
+
+std::string recipe_word(Recipe recipe) { return find_option("recipe").get({.recipe = recipe}).get<std::string>(); }
 
 std::string options_to_json(const ResolvedOptions& options) {
   Json json = Json::object();

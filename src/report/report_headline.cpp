@@ -42,7 +42,7 @@ std::string facts(const ReportContext& context) {
   const Metrics& metrics = context.held_out.metrics;
   const MeanSpeed speed = mean_speed(result.history);
   std::string out = "<dl class=\"facts\">";
-  if (context.held_out_name == "test" && result.validation.metrics.photos > 0) {
+  if (result.test && result.validation.metrics.photos > 0) {
     out += fact("Validation accuracy", html_percent(result.validation.metrics.top1),
                 counted(result.validation.metrics.photos, "photo", "photos"));
   } else {
@@ -51,12 +51,15 @@ std::string facts(const ReportContext& context) {
   out += fact("Macro F1", html_percent(metrics.macro.f1), "mean over the classes");
   out += result.classes.size() > 5 ? fact("Top-5 accuracy", html_percent(metrics.top5), "the label is among five")
                                    : fact("Mean loss", html_number(metrics.mean_loss), "cross-entropy, nats");
-  out += fact("Best epoch", fmt::format("{} of {}", result.best_epoch, result.history.size()), "by validation accuracy");
+  out += fact("Best epoch", fmt::format("{} of {}", result.best_epoch, result.history.size()),
+              result.options.keep == Keep::kLast ? "the last one is kept" : "by validation accuracy");
   out += fact("Training time", human_seconds(result.seconds), html_text(result.options.device));
   out += fact("Photos a second", fmt::format("{:.{}f}", speed.photos_per_second, speed.photos_per_second < 100 ? 1 : 0),
               fmt::format("{} of the time waiting", html_percent(speed.wait_share)));
   return out + "</dl>";
 }
+
+const char* scored_name(const TrainResult& result) { return result.options.score == EpochScore::kTest ? "test" : "validation"; }
 
 ChartSeries series_of(const TrainResult& result, const char* name, double EpochRecord::*field) {
   ChartSeries series{.name = name, .points = {}};
@@ -66,8 +69,10 @@ ChartSeries series_of(const TrainResult& result, const char* name, double EpochR
 
 std::string chart_figure(const TrainResult& result, LineChart chart, double EpochRecord::*train, double EpochRecord::*validation) {
   chart.x_label = "epoch";
-  chart.series = {series_of(result, "training", train), series_of(result, "validation", validation)};
-  if (result.best_epoch > 0) chart.mark = ChartMark{static_cast<double>(result.best_epoch), fmt::format("best: {}", result.best_epoch)};
+  chart.series = {series_of(result, "training", train), series_of(result, scored_name(result), validation)};
+  if (result.best_epoch > 0)
+    chart.mark = ChartMark{static_cast<double>(result.best_epoch),
+                           fmt::format("{}: {}", result.options.keep == Keep::kLast ? "kept" : "best", result.best_epoch)};
   return fmt::format("<figure><figcaption>{}</figcaption>{}</figure>", html_text(chart.title), line_chart_svg(chart));
 }
 
@@ -81,10 +86,10 @@ std::string curves_section(const ReportContext& context) {
   const TrainResult& result = context.result;
   if (result.history.empty()) return {};
   const EpochRecord& last = result.history.back();
-  const std::string loss_text =
-      fmt::format("after epoch {} training {}, validation {}", last.epoch, html_number(last.train_loss), html_number(last.validation_loss));
-  const std::string accuracy_text = fmt::format("after epoch {} training {}, validation {}", last.epoch, html_percent(last.train_top1),
-                                                html_percent(last.validation_top1));
+  const std::string loss_text = fmt::format("after epoch {} training {}, {} {}", last.epoch, html_number(last.train_loss),
+                                            scored_name(result), html_number(last.validation_loss));
+  const std::string accuracy_text = fmt::format("after epoch {} training {}, {} {}", last.epoch, html_percent(last.train_top1),
+                                                scored_name(result), html_percent(last.validation_top1));
   const std::string figures =
       chart_figure(result, {.title = "Accuracy", .description = accuracy_text, .y_scale = ChartScale::kShares}, &EpochRecord::train_top1,
                    &EpochRecord::validation_top1) +

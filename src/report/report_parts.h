@@ -37,6 +37,10 @@ std::string speed_section(const ReportContext& context);
 std::string usage_section(const ReportContext& context);
 std::string options_section(const ReportContext& context);
 
+// Of any page: what stands before its <header>, and after its </main>.
+std::string page_start(std::string_view title);
+std::string page_end();
+
 // Shared by the sections.
 struct MeanSpeed {
   double photos_per_second = 0;

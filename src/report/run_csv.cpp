@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <limits>
 #include <map>
 
 #include "headstart/error.h"
@@ -74,14 +75,22 @@ void append_some(std::vector<std::string>& out, std::vector<std::string> changes
 
 }  // namespace
 
-std::string log_to_csv(std::span<const EpochRecord> history) {
+std::string log_to_csv(std::span<const EpochRecord> history, std::span<const TrainingPoint> curve) {
   std::string out =
       "epoch,train_loss,train_top1,validation_loss,validation_top1,lr,seconds,validation_seconds,photos_per_second,loader_wait_share,"
       "best\n";
+  auto point = curve.begin();
+  const auto points_before = [&](double epoch) {
+    for (; point != curve.end() && point->epoch < epoch; ++point)
+      out += fmt::format("{},{},{},,,,,,,,\n", point->epoch, point->loss, point->top1);
+    if (point != curve.end() && point->epoch == epoch) ++point;  // the epoch's own row says the same
+  };
   for (const EpochRecord& e : history) {
+    points_before(e.epoch);
     out += fmt::format("{},{},{},{},{},{},{},{},{},{},{}\n", e.epoch, e.train_loss, e.train_top1, e.validation_loss, e.validation_top1,
                        e.lr, e.seconds, e.validation_seconds, e.photos_per_second, e.loader_wait_share, e.best ? 1 : 0);
   }
+  points_before(std::numeric_limits<double>::infinity());
   return out;
 }
 

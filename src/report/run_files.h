@@ -21,7 +21,10 @@ std::vector<std::string> differing_options(const ResolvedOptions& run, const std
 std::string run_to_json(const TrainResult& result);
 TrainResult run_from_json(const std::string& json);
 
-std::string log_to_csv(std::span<const EpochRecord> history);
+// A row an epoch. The points of the curve between them are rows of a fractional epoch that hold training loss and accuracy alone.
+std::string log_to_csv(std::span<const EpochRecord> history, std::span<const TrainingPoint> curve);
+// "finetune", "book-pytorch", as on the command line.
+std::string recipe_word(Recipe recipe);
 // What predictions_to_csv() wrote (probabilities to 6 digits).
 std::vector<ScoredPhoto> predictions_from_csv(const std::string& csv, std::size_t classes);
 // path, split, label, bytes, mtime_ns: what the fingerprint covers, so that a change can be named.

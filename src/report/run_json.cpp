@@ -13,7 +13,7 @@ namespace headstart {
 namespace {
 
 // Frozen: a run of another format is refused.
-constexpr std::int64_t kFormat = 1;
+constexpr std::int64_t kFormat = 2;
 constexpr std::int64_t kMostPhotos = std::numeric_limits<std::int64_t>::max();
 constexpr int kMostEpochs = std::numeric_limits<int>::max();
 
@@ -56,6 +56,15 @@ EpochRecord epoch_from_json(const Json& json, const std::string& where) {
           .photos_per_second = number("photos_per_second"),
           .loader_wait_share = number("loader_wait_share"),
           .best = truth_from_json(json_member(json, where, "best"), where + ".best")};
+}
+
+Json point_to_json(const TrainingPoint& point) {
+  return {{"epoch", number_to_json(point.epoch)}, {"loss", number_to_json(point.loss)}, {"top1", number_to_json(point.top1)}};
+}
+
+TrainingPoint point_from_json(const Json& json, const std::string& where) {
+  return {
+      .epoch = number_member(json, where, "epoch"), .loss = number_member(json, where, "loss"), .top1 = number_member(json, where, "top1")};
 }
 
 Json problems_to_json(std::span<const Problem> problems) {
@@ -150,6 +159,8 @@ std::string run_to_json(const TrainResult& result) {
   json["report_file"] = text_to_json(result.report_file.string());
   json["history"] = Json::array();
   for (const EpochRecord& epoch : result.history) json["history"].push_back(epoch_to_json(epoch));
+  json["curve"] = Json::array();
+  for (const TrainingPoint& point : result.curve) json["curve"].push_back(point_to_json(point));
   json["validation"] = evaluation_to_json(result.validation, result.classes);
   json["test"] = result.test ? evaluation_to_json(*result.test, result.classes) : Json(nullptr);
   json["unreadable"] = problems_to_json(result.unreadable);
@@ -166,6 +177,9 @@ TrainResult run_from_json(const std::string& text) {
   result.data_fingerprint = text_from_json(json_member(json, "", "data_fingerprint"), "data_fingerprint");
   for (const Json& epoch : array_member(json, "", "history")) {
     result.history.push_back(epoch_from_json(epoch, path_of("history", result.history.size())));
+  }
+  for (const Json& point : array_member(json, "", "curve")) {
+    result.curve.push_back(point_from_json(point, path_of("curve", result.curve.size())));
   }
   const auto epochs = static_cast<std::int64_t>(result.history.size());
   result.best_epoch = static_cast<int>(whole_from_json(json_member(json, "", "best_epoch"), "best_epoch", 0, epochs));

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -60,6 +61,19 @@ void report_step(const Run& run, double epoch_seconds) {
                          .photos_per_second = epoch_seconds > 0 ? static_cast<double>(sums.photos) / epoch_seconds : 0});
 }
 
+// The book's rhythm: a point after every fifth of an epoch's steps (rounded down), and one at its end.
+void extend_curve(Run& run) {
+  constexpr std::int64_t kPointsPerEpoch = 5;
+  const EpochSums& sums = run.state.sums;
+  const std::int64_t steps = run.schedule.steps_per_epoch, accumulate = run.options().accumulate;
+  const std::int64_t done = (run.state.position.batch + accumulate - 1) / accumulate;
+  const bool is_due = done == steps || done % std::max<std::int64_t>(steps / kPointsPerEpoch, 1) == 0;
+  if (!is_due || sums.photos == 0) return;
+  run.state.progress.curve.push_back({.epoch = run.state.position.epoch + static_cast<double>(done) / static_cast<double>(steps),
+                                      .loss = sums.loss / sums.weight,
+                                      .top1 = static_cast<double>(sums.correct) / static_cast<double>(sums.photos)});
+}
+
 // The steps of the epoch under way, from where it stands. False: stopped between two steps, everything in the state.
 bool train_epoch(Run& run) {
   EpochSums& sums = run.state.sums;
@@ -71,6 +85,7 @@ bool train_epoch(Run& run) {
     if (batches.empty()) return true;
     train_step(run, batches, learning_rate(run.schedule, current_step(run)));
     run.state.position.batch += static_cast<std::int64_t>(batches.size());
+    extend_curve(run);
     sums.seconds = seconds_before + seconds_since(start);
     sums.wait_seconds = wait_before + run.workload->wait_seconds();
     report_step(run, sums.seconds);
@@ -134,7 +149,7 @@ bool due_for_saving(const Run& run) {
 void finish_epoch(Run& run, EpochRecord record) {
   Checkpoint& state = run.state;
   add_unreadable(state.progress.unreadable, run.workload->skipped());
-  record.best = beats_best(run, record);
+  record.best = run.options().keep == Keep::kLast || beats_best(run, record);
   state.progress.history.push_back(record);
   if (record.best) {
     state.progress.best_epoch = record.epoch;
@@ -182,7 +197,7 @@ void train_step(Run& run, std::span<const LearningBatch> batches, double lr) {
                                                    run.options().label_smoothing);
     const double batch_loss = loss.item<double>();
     if (!std::isfinite(batch_loss)) report_divergence(run, batch_loss, lr);
-    (loss / weight).backward();
+    (run.options().loss == LossReduction::kSum ? loss : loss / weight).backward();
     sums.loss += batch_loss;
     sums.correct += logits.argmax(1).eq(batch.labels).sum().item<std::int64_t>();
     sums.photos += batch.count;

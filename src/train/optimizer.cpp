@@ -15,16 +15,24 @@ namespace {
 
 constexpr double kBeta1 = 0.9, kBeta2 = 0.999, kEpsilon = 1e-8;
 
-bool has_weight_decay(ParameterRole role) { return role == ParameterRole::kWeight; }
+bool has_weight_decay(ParameterRole role, DecayScope scope) { return scope == DecayScope::kAll || role == ParameterRole::kWeight; }
 
 }  // namespace
+
+OptimizerOptions optimizer_options(const ResolvedOptions& options) {
+  return {.kind = options.optimizer,
+          .momentum = options.momentum,
+          .weight_decay = options.weight_decay,
+          .decay = options.decay,
+          .head_lr_multiplier = options.head_lr_multiplier};
+}
 
 Optimizer::Optimizer(std::span<const NamedParameter> parameters, const OptimizerOptions& options) : options_(options), groups_(4) {
   const c10::NoGradGuard no_gradients;
   const bool adamw = options.kind == OptimizerKind::kAdamW;
   for (const NamedParameter& parameter : parameters) {
     if (!parameter.tensor.requires_grad()) continue;
-    const bool decays = has_weight_decay(parameter.role);
+    const bool decays = has_weight_decay(parameter.role, options.decay);
     Group& group = groups_[(parameter.in_head ? 2 : 0) + (decays ? 1 : 0)];
     group.lr_multiplier = parameter.in_head ? options.head_lr_multiplier : 1.0;
     group.weight_decay = decays ? options.weight_decay : 0.0;

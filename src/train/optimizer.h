@@ -1,8 +1,8 @@
 // SGD with momentum and AdamW, step for step as torch.optim's, with the recipe's parameter groups.
 //
-// Groups: the head learns at head_lr_multiplier times the backbone's rate; biases and norms have no weight decay. State is kept by
-// parameter name, so that a checkpoint does not depend on the order of parameters.
-// Thread-safety: one thread. Ownership: shares the parameters' storage with the network. Errors: kModel for a state that does not fit.
+// Groups: the head learns at head_lr_multiplier times the backbone's rate; biases and norms have no weight decay unless DecayScope::kAll.
+// State is kept by parameter name, so that a checkpoint does not depend on the order of parameters. Thread-safety: one thread. Ownership:
+// shares the parameters' storage with the network. Errors: kModel for a state that does not fit.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -22,8 +22,12 @@ struct OptimizerOptions {
   OptimizerKind kind = OptimizerKind::kSgd;
   double momentum = 0.9;  // SGD. AdamW's betas are (0.9, 0.999), its epsilon 1e-8: torch's defaults
   double weight_decay = 0;
+  DecayScope decay = DecayScope::kWeights;
   double head_lr_multiplier = 1;
 };
+
+// What a run's options ask of it.
+OptimizerOptions optimizer_options(const ResolvedOptions& options);
 
 class Optimizer {
  public:

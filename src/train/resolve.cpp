@@ -11,8 +11,6 @@
 namespace headstart {
 namespace {
 
-constexpr double kSgdMomentum = 0.9, kSgdWeightDecay = 1e-4, kAdamWWeightDecay = 0.05;
-
 template <typename T>
 void expect(bool holds, std::string_view option, std::string_view range, const T& value) {
   if (holds) return;
@@ -54,6 +52,11 @@ void check_combinations(const TrainOptions& o) {
                 fmt::format("training: option momentum ({}) belongs to SGD; AdamW has none: leave it out", *o.momentum));
   }
   if (o.recipe != Recipe::kHead) return;
+  if (o.scratch) {
+    throw Error(ErrorCategory::kUsage,
+                "training: the recipe head trains nothing but the output layer, so with scratch there would be nothing that was learned: "
+                "choose another recipe");
+  }
   if (o.head_lr_multiplier.value_or(1) != 1) {
     throw Error(ErrorCategory::kUsage,
                 fmt::format("training: option head_lr_multiplier ({}) has no meaning with the recipe head, whose lr is "
@@ -64,6 +67,13 @@ void check_combinations(const TrainOptions& o) {
     throw Error(ErrorCategory::kUsage,
                 "training: option batch_norm must be frozen with the recipe head, which leaves the backbone as it is");
   }
+}
+
+// The test folder never chooses anything.
+void check_scoring(const ResolvedOptions& r) {
+  if (r.score != EpochScore::kTest || r.keep == Keep::kLast) return;
+  throw Error(ErrorCategory::kUsage,
+              "training: with score test, keep must be last: the best epoch would be chosen by the photos that it is judged on");
 }
 
 std::filesystem::path free_run_folder(const std::filesystem::path& photos) {
@@ -78,24 +88,71 @@ std::filesystem::path free_run_folder(const std::filesystem::path& photos) {
 
 }  // namespace
 
-RecipeDefaults recipe_defaults(Recipe recipe, std::string_view architecture) {
+namespace {
+
+// Dive into Deep Learning 13.2 in full; the two tracks differ where they differ in the chapter.
+RecipeDefaults book_defaults(Recipe recipe, bool scratch) {
+  RecipeDefaults d{.epochs = 5,
+                   .batch_size = 128,
+                   .sgd_lr = scratch ? 5e-4 : 5e-5,
+                   .adamw_lr = 1e-4,
+                   .head_lr_multiplier = scratch ? 1.0 : 10.0,
+                   .momentum = 0,
+                   .sgd_decay = 1e-3,
+                   .loss = LossReduction::kSum,
+                   .decay = DecayScope::kAll,
+                   .schedule = LearningRateShape::kConstant,
+                   .head_bias = HeadBias::kUniform,
+                   .keep = Keep::kLast,
+                   .score = EpochScore::kTest,
+                   .model = "resnet18",
+                   .exact = true};
+  if (recipe == Recipe::kBookPytorch) return d;
+  d.sgd_lr = scratch ? 0.1 : 0.01;
+  d.loss = LossReduction::kMean;
+  d.scratch_init = ScratchInit::kXavier;
+  d.head_bias = HeadBias::kZero;
+  d.model = "resnet18_v2";
+  d.resize = ResizeMode::kSquash;
+  return d;
+}
+
+}  // namespace
+
+RecipeDefaults recipe_defaults(Recipe recipe, std::string_view architecture, bool scratch) {
   const bool lite = architecture.starts_with("efficientnet_lite");
-  if (recipe == Recipe::kHead) {
-    return {.epochs = 30,
-            .batch_size = 256,
-            .sgd_lr = lite ? 0.1 : 0.01,
-            .adamw_lr = 1e-3,
-            .head_lr_multiplier = 1,
-            .warmup_epochs = 0,
-            .batch_norm = BatchNormPolicy::kFrozen};
+  switch (recipe) {
+    case Recipe::kBookPytorch:
+    case Recipe::kBookGluon:
+      return book_defaults(recipe, scratch);
+    case Recipe::kHead:
+      return {.epochs = 30,
+              .batch_size = 256,
+              .sgd_lr = lite ? 0.1 : 0.01,
+              .adamw_lr = 1e-3,
+              .head_lr_multiplier = 1,
+              .warmup_epochs = 0,
+              .batch_norm = BatchNormPolicy::kFrozen};
+    case Recipe::kFinetune:
+      break;
   }
+  const double sgd_lr = scratch ? 0.05 : lite ? 0.001 : 0.0003;
   return {.epochs = 5,
           .batch_size = 32,
-          .sgd_lr = lite ? 0.001 : 0.0003,
-          .adamw_lr = 1e-4,
-          .head_lr_multiplier = 10,
+          .sgd_lr = sgd_lr,
+          .adamw_lr = scratch ? 1e-3 : 1e-4,
+          .head_lr_multiplier = scratch ? 1.0 : 10.0,
           .warmup_epochs = 0.5,
-          .batch_norm = lite ? BatchNormPolicy::kFrozenStatistics : BatchNormPolicy::kTrain};
+          .batch_norm = lite && !scratch ? BatchNormPolicy::kFrozenStatistics : BatchNormPolicy::kTrain};
+}
+
+std::string source_name(const TrainOptions& options) {
+  return options.model.empty() ? std::string(recipe_defaults(options.recipe, "").model) : options.model;
+}
+
+Preprocessing recipe_preprocessing(Recipe recipe, Preprocessing of_source) {
+  of_source.resize_mode = recipe_defaults(recipe, "").resize.value_or(of_source.resize_mode);
+  return of_source;
 }
 
 void check_options(const TrainOptions& options) {
@@ -111,7 +168,7 @@ void check_options(const TrainOptions& options) {
 }
 
 ResolvedOptions resolve_options(const TrainOptions& options, const Source& source) {
-  const RecipeDefaults defaults = recipe_defaults(options.recipe, source.architecture->name);
+  const RecipeDefaults defaults = recipe_defaults(options.recipe, source.architecture->name, options.scratch);
   const at::Device device = resolve_device(options.device);
   ResolvedOptions r;
   r.photos = std::filesystem::absolute(options.photos);
@@ -120,6 +177,7 @@ ResolvedOptions resolve_options(const TrainOptions& options, const Source& sourc
   r.architecture = source.architecture->name;
   r.model_sha256 = source.sha256;
   r.recipe = options.recipe;
+  r.scratch = options.scratch;
   r.epochs = options.epochs.value_or(defaults.epochs);
   r.batch_size = options.batch_size.value_or(defaults.batch_size);
   r.optimizer = options.optimizer.value_or(OptimizerKind::kSgd);
@@ -127,22 +185,33 @@ ResolvedOptions resolve_options(const TrainOptions& options, const Source& sourc
   r.lr = options.lr.value_or(sgd ? defaults.sgd_lr : defaults.adamw_lr);
   r.head_lr_multiplier = options.head_lr_multiplier.value_or(defaults.head_lr_multiplier);
   r.warmup_epochs = options.warmup_epochs.value_or(defaults.warmup_epochs);
-  r.momentum = sgd ? options.momentum.value_or(kSgdMomentum) : 0;
-  r.weight_decay = options.weight_decay.value_or(sgd ? kSgdWeightDecay : kAdamWWeightDecay);
+  r.momentum = sgd ? options.momentum.value_or(defaults.momentum) : 0;
+  r.weight_decay = options.weight_decay.value_or(sgd ? defaults.sgd_decay : defaults.adamw_decay);
+  r.decay = options.decay.value_or(defaults.decay);
+  r.loss = options.loss.value_or(defaults.loss);
+  r.schedule = options.schedule.value_or(defaults.schedule);
+  r.scratch_init = options.scratch_init.value_or(defaults.scratch_init);
+  r.head_init = options.head_init.value_or(defaults.head_init);
+  r.head_bias = options.head_bias.value_or(defaults.head_bias);
+  r.keep = options.keep.value_or(defaults.keep);
+  r.score = options.score.value_or(defaults.score);
+  check_scoring(r);
   r.label_smoothing = options.label_smoothing;
   r.imbalance = options.imbalance;
   r.batch_norm = options.batch_norm.value_or(defaults.batch_norm);
   r.accumulate = options.accumulate;
   r.clip_norm = options.clip_norm;
-  r.precision = resolve_precision(options.precision, device);
+  r.precision =
+      defaults.exact && options.precision == Precision::kAuto ? Precision::kFloat32 : resolve_precision(options.precision, device);
   r.device = device.str();
   r.threads = resolve_threads(options.threads);
   r.seed = options.seed;
   r.validation_fraction = options.validation_fraction;
   r.max_unreadable_share = options.max_unreadable_share;
-  r.preprocessing = options.preprocessing.value_or(source.preprocessing);
+  r.preprocessing = options.preprocessing.value_or(recipe_preprocessing(options.recipe, source.preprocessing));
   if (options.decode) r.preprocessing.decode = *options.decode;
   r.augmentation = options.augmentation;
+  if (defaults.exact) r.augmentation.fast_decode = false;
   return r;
 }
 

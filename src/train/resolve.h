@@ -13,6 +13,11 @@ namespace headstart {
 void check_options(const TrainOptions& options);
 
 // Fills every gap by recipe, source model and machine. Expects options that passed check_options().
+// The source model that is meant: the recipe's own where none was named.
+std::string source_name(const TrainOptions& options);
+// The source model's preprocessing with what the recipe changes of it.
+Preprocessing recipe_preprocessing(Recipe recipe, Preprocessing of_source);
+
 ResolvedOptions resolve_options(const TrainOptions& options, const Source& source);
 
 }  // namespace headstart

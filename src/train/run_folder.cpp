@@ -56,7 +56,7 @@ ModelInfo model_info(const Checkpoint& run) {
   info.provenance["headstart_version"] = HEADSTART_VERSION;
   info.provenance["date"] = utc_timestamp();
   info.provenance["seed"] = std::to_string(options.seed);
-  info.provenance["recipe"] = options.recipe == Recipe::kHead ? "head" : "finetune";
+  info.provenance["recipe"] = recipe_word(options.recipe);
   info.provenance["epoch"] = std::to_string(run.progress.best_epoch);
   info.provenance["data_fingerprint"] = run.progress.data_fingerprint;
   return info;
@@ -94,7 +94,7 @@ void RunFolder::save_model(const Checkpoint& run, const StateDict& best) const {
 void RunFolder::save_checkpoint(const Checkpoint& checkpoint) const { write_checkpoint(folder_ / kCheckpoint, checkpoint); }
 
 void RunFolder::save_progress(const TrainResult& progress) const {
-  write_file_atomically(folder_ / kLog, log_to_csv(progress.history));
+  write_file_atomically(folder_ / kLog, log_to_csv(progress.history, progress.curve));
   write_file_atomically(folder_ / kRun, run_to_json(progress));
 }
 

@@ -10,6 +10,7 @@ Schedule make_schedule(const ResolvedOptions& options, std::int64_t photos) {
   const auto divide_up = [](std::int64_t a, std::int64_t b) { return (a + b - 1) / b; };
   Schedule schedule;
   schedule.peak_lr = options.lr;
+  schedule.shape = options.schedule;
   schedule.steps_per_epoch = divide_up(divide_up(photos, options.batch_size), options.accumulate);
   schedule.total_steps = schedule.steps_per_epoch * options.epochs;
   const double warmup = std::round(options.warmup_epochs * static_cast<double>(schedule.steps_per_epoch));
@@ -21,6 +22,7 @@ double learning_rate(const Schedule& schedule, std::int64_t step) {
   if (step < schedule.warmup_steps) {
     return schedule.peak_lr * static_cast<double>(step + 1) / static_cast<double>(schedule.warmup_steps + 1);
   }
+  if (schedule.shape == LearningRateShape::kConstant) return schedule.peak_lr;
   const double cooling_steps = static_cast<double>(schedule.total_steps - schedule.warmup_steps);
   const double progress = static_cast<double>(step - schedule.warmup_steps) / cooling_steps;
   return schedule.peak_lr * 0.5 * (1.0 + std::cos(std::numbers::pi * progress));

@@ -14,13 +14,14 @@ struct Schedule {
   std::int64_t steps_per_epoch = 0;  // optimizer steps: batches / accumulate, both rounded up
   std::int64_t warmup_steps = 0;
   std::int64_t total_steps = 0;
+  LearningRateShape shape = LearningRateShape::kCosine;
 };
 
 // For a training split of `photos` photos.
 Schedule make_schedule(const ResolvedOptions& options, std::int64_t photos);
 
-// Peak rate of the backbone group at `step` in [0, total_steps): linear warm-up (step + 1) / (warmup_steps + 1), then a half cosine from
-// the peak to zero, which the step after the last one would reach (Loshchilov & Hutter 2017, without restarts).
+// Peak rate of the backbone group at `step` in [0, total_steps): linear warm-up (step + 1) / (warmup_steps + 1), then the peak
+// itself, or a half cosine from it to zero, which the step after the last one would reach (Loshchilov & Hutter 2017, without restarts).
 double learning_rate(const Schedule& schedule, std::int64_t step);
 
 }  // namespace headstart

@@ -10,6 +10,8 @@
 #include "headstart/error.h"
 #include "headstart/models.h"
 #include "headstart/text.h"
+#include "model/initialise.h"
+#include "train/resolve.h"
 #include "weights/model_file.h"
 
 namespace headstart {
@@ -56,10 +58,20 @@ const Architecture& architecture_of(const std::string& asked, const std::optiona
                           file.string(), join_some(names, names.size())));
 }
 
+// What training from scratch needs of the source: its architecture.
+Source open_architecture(const SourceModel& known) {
+  Source source;
+  source.model = known.name;
+  source.architecture = &find_architecture(known.architecture);
+  source.preprocessing = source.architecture->preprocessing;
+  return source;
+}
+
 }  // namespace
 
 Source open_source(const SourceRequest& request) {
   const SourceModel* const known = known_model(request.model);
+  if (request.scratch && known != nullptr) return open_architecture(*known);
   const std::filesystem::path file = known != nullptr ? obtain(*known, request) : std::filesystem::absolute(request.model);
   Source source;
   source.model = known != nullptr ? known->name : file.string();
@@ -83,15 +95,22 @@ Source open_source(const SourceRequest& request) {
 }
 
 Preprocessing source_preprocessing(const TrainOptions& options) {
-  if (!options.architecture.empty()) return find_architecture(options.architecture).preprocessing;
-  if (const SourceModel* const known = known_model(options.model)) return find_architecture(known->architecture).preprocessing;
-  return open_source({.model = options.model, .architecture = {}, .log = {}, .should_stop = {}}).preprocessing;
+  const std::string model = source_name(options);
+  const SourceModel* const known = options.architecture.empty() ? known_model(model) : nullptr;
+  const Preprocessing own = known != nullptr                ? find_architecture(known->architecture).preprocessing
+                            : !options.architecture.empty() ? find_architecture(options.architecture).preprocessing
+                                                            : open_source({.model = model}).preprocessing;
+  return recipe_preprocessing(options.recipe, own);
 }
 
-std::unique_ptr<Network> make_target_network(const Source& source, std::int64_t classes, std::uint64_t seed) {
-  std::unique_ptr<Network> network = make_network(source.architecture->name, classes, seed);
+std::unique_ptr<Network> make_target_network(const Source& source, std::int64_t classes, const ResolvedOptions& options) {
+  std::unique_ptr<Network> network = make_network(source.architecture->name, classes, options.seed);
+  if (options.scratch) {
+    if (options.scratch_init == ScratchInit::kXavier) initialise_xavier(*network, options.seed);
+    return network;
+  }
   network->load(source.weights, /*with_head=*/false);
-  network->replace_head(classes, seed);
+  network->replace_head(classes, {.seed = options.seed, .weight = options.head_init, .bias = options.head_bias});
   return network;
 }
 

@@ -30,6 +30,7 @@ struct Source {
 struct SourceRequest {
   std::string model;         // as TrainOptions::model
   std::string architecture;  // as TrainOptions::architecture
+  bool scratch = false;      // only the architecture is wanted: no weights are fetched or kept
   LogSink log;
   std::function<bool()> should_stop;  // polled while fetching
 };
@@ -37,7 +38,7 @@ struct SourceRequest {
 // Fetches a named source model that is not in the cache yet.
 Source open_source(const SourceRequest& request);
 
-// The source's network for `classes` classes: every layer but the output copied, the output layer new.
-std::unique_ptr<Network> make_target_network(const Source& source, std::int64_t classes, std::uint64_t seed);
+// The source's network for `classes` classes: every layer but the output copied, the output layer new; from scratch all of it new.
+std::unique_ptr<Network> make_target_network(const Source& source, std::int64_t classes, const ResolvedOptions& options);
 
 }  // namespace headstart

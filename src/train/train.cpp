@@ -6,6 +6,7 @@
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <new>
 #include <utility>
 
@@ -29,9 +30,25 @@ void expect_utf8_names(const Catalog& catalog) {
   }
 }
 
+// The book's way: no photo is set aside, the test photos are scored after every epoch. Photos of a validation folder are left out.
+void score_test_instead(Catalog& catalog) {
+  if (catalog.test.empty()) {
+    throw Error(ErrorCategory::kData, fmt::format("training: {} has no test folder, whose photos are to be scored after every epoch; add "
+                                                  "one, or choose score validation",
+                                                  catalog.root.string()));
+  }
+  if (catalog.validation_was_split_off) {
+    catalog.train.insert(catalog.train.end(), catalog.validation.begin(), catalog.validation.end());
+    std::sort(catalog.train.begin(), catalog.train.end(), [](const Sample& a, const Sample& b) { return a.path < b.path; });
+    catalog.validation_was_split_off = false;
+  }
+  catalog.validation = std::exchange(catalog.test, {});
+}
+
 Catalog scan(const ResolvedOptions& options, const TrainCallbacks& callbacks) {
   if (callbacks.on_stage) callbacks.on_stage(Stage::kScan, 0, 0);
   Catalog catalog = scan_photos(options.photos, {.validation_fraction = options.validation_fraction, .seed = options.seed});
+  if (options.score == EpochScore::kTest) score_test_instead(catalog);
   if (catalog.train.empty() || catalog.validation.empty()) {
     throw Error(ErrorCategory::kData,
                 fmt::format("training: {} has {} training and {} validation photos; both are needed, at least two photos a class",
@@ -61,11 +78,7 @@ void prepare(Run& run) {
   if (run.callbacks.on_start) run.callbacks.on_start(options, run.catalog);
   run.network->to(at::Device(options.device));
   run.workload = make_workload(*run.network, run.catalog, options, run.callbacks);
-  run.optimizer =
-      std::make_unique<Optimizer>(run.network->parameters(), OptimizerOptions{.kind = options.optimizer,
-                                                                              .momentum = options.momentum,
-                                                                              .weight_decay = options.weight_decay,
-                                                                              .head_lr_multiplier = options.head_lr_multiplier});
+  run.optimizer = std::make_unique<Optimizer>(run.network->parameters(), optimizer_options(options));
   if (!run.state.optimizer.tensors.empty()) run.optimizer->load(run.state.optimizer);
   run.state.model = run.state.optimizer = {};  // from here on they live in the network and the optimizer
   run.schedule = make_schedule(options, static_cast<std::int64_t>(run.catalog.train.size()));
@@ -144,14 +157,17 @@ std::unique_ptr<Network> network_of(Checkpoint& state, const TrainCallbacks& cal
     network->load(state.model, /*with_head=*/true);
     return network;
   }
-  const Source source =
-      open_source({.model = options.model, .architecture = options.architecture, .log = log, .should_stop = callbacks.should_stop});
+  const Source source = open_source({.model = options.model,
+                                     .architecture = options.architecture,
+                                     .scratch = options.scratch,
+                                     .log = log,
+                                     .should_stop = callbacks.should_stop});
   if (source.sha256 != options.model_sha256) {
     throw Error(ErrorCategory::kModel, fmt::format("resume {}: the source weights {} have changed: expected SHA-256 {}, found {}",
                                                    options.out.string(), options.model, options.model_sha256, source.sha256));
   }
   state.provenance = source.provenance;
-  return make_target_network(source, classes, options.seed);
+  return make_target_network(source, classes, options);
 }
 
 // Options that may differ between two sittings of a run: where things are, not what is computed.
@@ -171,13 +187,16 @@ void move_run(ResolvedOptions& options, const ResumeOptions& asked) {
 TrainResult begin(const TrainOptions& asked, const TrainCallbacks& callbacks) {
   check_options(asked);
   const Clock::time_point began = Clock::now();
-  const Source source =
-      open_source({.model = asked.model, .architecture = asked.architecture, .log = asked.log, .should_stop = callbacks.should_stop});
+  const Source source = open_source({.model = source_name(asked),
+                                     .architecture = asked.architecture,
+                                     .scratch = asked.scratch,
+                                     .log = asked.log,
+                                     .should_stop = callbacks.should_stop});
   const ResolvedOptions options = resolve_options(asked, source);
   at::set_num_threads(options.threads);
   Catalog catalog = scan(options, callbacks);
   const Checkpoint state = first_state(options, source, catalog);
-  std::unique_ptr<Network> network = make_target_network(source, static_cast<std::int64_t>(catalog.classes.size()), options.seed);
+  std::unique_ptr<Network> network = make_target_network(source, static_cast<std::int64_t>(catalog.classes.size()), options);
   const RunFolder folder = RunFolder::create(options.out);
   folder.begin(state.progress, catalog);
   Run run{.state = state, .catalog = std::move(catalog), .folder = folder, .callbacks = callbacks, .network = std::move(network)};

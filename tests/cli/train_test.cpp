@@ -52,7 +52,7 @@ TEST(Train, OptionsReachTheRun) {
   EXPECT_EQ(model["preprocessing"]["apply_exif_orientation"], false);
   EXPECT_EQ(model["preprocessing"]["drop_alpha"], true);
   EXPECT_EQ(model["provenance"]["seed"], "5");
-  EXPECT_EQ(lines_of(text_of(folder / "run/log.csv")).size(), 3U);
+  EXPECT_TRUE(lines_of(text_of(folder / "run/log.csv")).back().starts_with("2,"));
   const std::string run_json = text_of(folder / "run/run.json");
   EXPECT_TRUE(says(run_json, "adamw"));
   EXPECT_TRUE(says(run_json, "0.01"));

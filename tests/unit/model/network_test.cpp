@@ -157,7 +157,7 @@ TEST(NetworkLoad, RefusesTensorsWithoutTheirBytes) {
 
 TEST(ReplaceHead, DrawsXavierUniformWeightsAndZeroBiases) {
   const auto network = test::generated_network(kSmall, 1000);
-  network->replace_head(37, 5);
+  network->replace_head(37, {.seed = 5});
   EXPECT_EQ(network->classes(), 37);
   EXPECT_EQ(network->feature_count(), 1280);
   const NamedParameter& weight = network->parameters()[network->parameters().size() - 2];
@@ -174,13 +174,13 @@ TEST(ReplaceHead, DrawsXavierUniformWeightsAndZeroBiases) {
 
 TEST(ReplaceHead, DependsOnTheSeedAlone) {
   const auto one = test::generated_network(kSmall, 2), other = make_network(kSmall, 9, 1);
-  one->replace_head(4, 11);
-  other->replace_head(4, 11);
+  one->replace_head(4, {.seed = 11});
+  other->replace_head(4, {.seed = 11});
   const std::size_t weight = one->parameters().size() - 2;
   EXPECT_TRUE(test::tensors_equal(one->parameters()[weight].tensor, other->parameters()[weight].tensor));
-  other->replace_head(4, 12);
+  other->replace_head(4, {.seed = 12});
   EXPECT_FALSE(test::tensors_equal(one->parameters()[weight].tensor, other->parameters()[weight].tensor));
-  EXPECT_NE(error_of(ErrorCategory::kUsage, [&] { one->replace_head(0, 1); }), "");
+  EXPECT_NE(error_of(ErrorCategory::kUsage, [&] { one->replace_head(0, {.seed = 1}); }), "");
 }
 
 TEST(MakeNetwork, DrawsKaimingWeightsFromTheSeed) {

@@ -282,7 +282,7 @@ TEST(RunJson, KeepsNanAndInfinityAndARunUnderWay) {
 
 TEST(RunJson, NamesTheVersionsItWasWrittenWith) {
   const auto json = ordered_json::parse(run_to_json(test::fake_result({})));
-  EXPECT_EQ(json["format"], 1);
+  EXPECT_EQ(json["format"], 2);
   EXPECT_FALSE(json["headstart_version"].get<std::string>().empty());
   EXPECT_FALSE(json["libtorch_version"].get<std::string>().empty());
 }
@@ -290,8 +290,8 @@ TEST(RunJson, NamesTheVersionsItWasWrittenWith) {
 TEST(RunJson, RefusesDamageNamingTheField) {
   const auto good = ordered_json::parse(run_to_json(test::fake_result({})));
   const std::vector<std::pair<const char*, const char*>> wrong = {
-      {"/format", "2"},
-      {"/format", "\"1\""},
+      {"/format", "3"},
+      {"/format", "\"2\""},
       {"/options", "5"},
       {"/classes", "{}"},
       {"/classes/0", "7"},
@@ -328,9 +328,16 @@ TEST(RunJson, RefusesDamageNamingTheField) {
 TEST(LogCsv, HasEveryFieldWithAllItsDigits) {
   std::vector<EpochRecord> history = {{.epoch = 1, .train_loss = 0.1 + 0.2, .train_top1 = 0.5, .validation_loss = kNan, .best = true}};
   EXPECT_EQ(
-      log_to_csv(history),
+      log_to_csv(history, {}),
       "epoch,train_loss,train_top1,validation_loss,validation_top1,lr,seconds,validation_seconds,photos_per_second,loader_wait_share,best\n"
       "1,0.30000000000000004,0.5,nan,0,0,0,0,0,0,1\n");
+}
+
+TEST(LogCsv, HasThePointsOfTheCurveBetweenTheEpochs) {
+  const std::vector<EpochRecord> history = {{.epoch = 1}, {.epoch = 2}};
+  const std::vector<TrainingPoint> curve = {{0.5, 3, 0.25}, {1, 2, 0.5}, {1.5, 1.5, 0.625}, {2, 1, 0.75}, {2.5, 0.5, 1}};
+  const std::string csv = log_to_csv(history, curve);
+  EXPECT_EQ(csv.substr(csv.find('\n') + 1), "0.5,3,0.25,,,,,,,,\n1,0,0,0,0,0,0,0,0,0,0\n1.5,1.5,0.625,,,,,,,,\n2,0,0,0,0,0,0,0,0,0,0\n2.5,0.5,1,,,,,,,,\n");
 }
 
 }  // namespace

@@ -55,6 +55,48 @@ TEST(Resolve, TheHeadRecipeFreezesNormsAndHasOneRate) {
   EXPECT_EQ(r.epochs, 30);
 }
 
+TEST(Resolve, TheBooksTracksAreTheChapters) {
+  TrainOptions options = valid_options();
+  options.recipe = Recipe::kBookPytorch;
+  ResolvedOptions r = resolve_options(options, source_of("resnet18"));
+  EXPECT_EQ(r.lr, 5e-5);
+  EXPECT_EQ(r.lr * r.head_lr_multiplier, 5e-4);
+  EXPECT_EQ(r.loss, LossReduction::kSum);
+  EXPECT_EQ(r.momentum, 0);
+  EXPECT_EQ(r.weight_decay, 1e-3);
+  EXPECT_EQ(r.decay, DecayScope::kAll);
+  EXPECT_EQ(r.schedule, LearningRateShape::kConstant);
+  EXPECT_EQ(r.warmup_epochs, 0);
+  EXPECT_EQ(r.batch_size, 128);
+  EXPECT_EQ(r.batch_norm, BatchNormPolicy::kTrain);
+  EXPECT_EQ(r.head_bias, HeadBias::kUniform);
+  EXPECT_EQ(r.precision, Precision::kFloat32);
+  EXPECT_EQ(r.preprocessing.resize_mode, ResizeMode::kShorterSide);
+  EXPECT_FALSE(r.augmentation.fast_decode);
+  EXPECT_EQ(source_name(options), "resnet18");
+
+  options.scratch = true;
+  r = resolve_options(options, source_of("resnet18"));
+  EXPECT_EQ(r.lr, 5e-4);
+  EXPECT_EQ(r.head_lr_multiplier, 1);
+  EXPECT_EQ(r.scratch_init, ScratchInit::kTorchvision);
+
+  options.recipe = Recipe::kBookGluon;
+  r = resolve_options(options, source_of("resnet18"));
+  EXPECT_EQ(r.lr, 0.1);
+  EXPECT_EQ(r.loss, LossReduction::kMean);
+  EXPECT_EQ(r.scratch_init, ScratchInit::kXavier);
+  EXPECT_EQ(r.preprocessing.resize_mode, ResizeMode::kSquash);
+}
+
+TEST(Resolve, TestPhotosChooseNothing) {
+  TrainOptions options = valid_options();
+  options.score = EpochScore::kTest;
+  EXPECT_THROW(resolve_options(options, source_of("resnet18")), Error);
+  options.keep = Keep::kLast;
+  EXPECT_EQ(resolve_options(options, source_of("resnet18")).score, EpochScore::kTest);
+}
+
 TEST(Resolve, AdamWHasItsOwnRateAndDecayAndNoMomentum) {
   TrainOptions options = valid_options();
   options.optimizer = OptimizerKind::kAdamW;

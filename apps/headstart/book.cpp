@@ -1,0 +1,135 @@
+// headstart book: the fine-tuning chapter of Dive into Deep Learning from its photos to its figures.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <memory>
+
+#include "cli.h"
+#include "headstart/compare.h"
+#include "headstart/error.h"
+#include "headstart/train.h"
+#include "interrupt.h"
+#include "log.h"
+#include "options.h"
+#include "output.h"
+#include "text.h"
+#include "train_view.h"
+
+namespace headstart::cli {
+namespace {
+
+constexpr const char* kExamples =
+    "Examples:\n"
+    "  headstart book --data hotdog --weights resnet18-f37072fd.pth\n"
+    "  headstart book --data hotdog --track gluon --weights resnet18_v2-a81db45f.params --seeds 3\n"
+    "\n"
+    "Fine-tunes the pretrained network, trains the same network from scratch, and sets the two side by side. The runs land in OUT, one\n"
+    "folder each; the same command goes on where it was interrupted. docs/book.md walks through the chapter.";
+
+enum class Track { kPytorch, kGluon };
+constexpr Choice<Track> kTracks[] = {{"pytorch", Track::kPytorch}, {"gluon", Track::kGluon}};
+
+struct BookRequest {
+  Track track = Track::kPytorch;
+  std::filesystem::path data, out;
+  std::string weights;
+  int seeds = 1;
+  TrainOptions options;  // what is the same for every run
+};
+
+std::filesystem::path out_folder(const BookRequest& request) {
+  return request.out.empty() ? std::filesystem::path("runs") / fmt::format("book-{}", word_of(kTracks, request.track)) : request.out;
+}
+
+TrainOptions options_of(const BookRequest& request, bool scratch, int seed) {
+  TrainOptions options = request.options;
+  options.photos = request.data;
+  options.recipe = request.track == Track::kPytorch ? Recipe::kBookPytorch : Recipe::kBookGluon;
+  options.scratch = scratch;
+  // From scratch the weights are not read: the architecture is the track's, unless the file says another one.
+  options.model = request.weights;
+  options.seed = request.options.seed + static_cast<std::uint64_t>(seed);
+  options.out = out_folder(request) / fmt::format("{}-seed{}", scratch ? "scratch" : "finetuned", options.seed);
+  return options;
+}
+
+// Begins the run, or goes on with it where an earlier call left it.
+TrainResult carry_out(const TrainOptions& options, Context& context) {
+  TrainView view(context.console);
+  const LogSink log = make_log_sink(context.console, "");
+  try {
+    TrainResult result;
+    if (std::filesystem::exists(options.out / "run.json")) {
+      ResumeOptions resume;
+      resume.run = options.out;
+      resume.expected["recipe"] = word_of(kRecipes, options.recipe);
+      resume.expected["photos"] = std::filesystem::absolute(options.photos).string();
+      if (options.epochs) resume.expected["epochs"] = std::to_string(*options.epochs);
+      if (options.batch_size) resume.expected["batch_size"] = std::to_string(*options.batch_size);
+      resume.log = log;
+      result = resume_training(resume, view.callbacks());
+    } else {
+      TrainOptions begun = options;
+      begun.log = log;
+      result = train(begun, view.callbacks());
+    }
+    view.finish();
+    return result;
+  } catch (const Error& error) {
+    if (error.category() != ErrorCategory::kInterrupted) throw;
+    context.console.warn(printable(error.what()));
+    throw Error(ErrorCategory::kInterrupted, "the same command goes on from here");
+  }
+}
+
+void run_book(const BookRequest& request, Context& context) {
+  set_interrupt_notice("Stopping after this step with a checkpoint; Ctrl-C again ends at once.");
+  Comparison comparison{
+      .title = fmt::format("Fine-tuning, the {} track", word_of(kTracks, request.track)),
+      .introduction = fmt::format("The same network from pretrained weights and from scratch, on {}.", request.data.string()),
+      .runs = {{.name = "fine-tuned", .seeds = {}}, {.name = "from scratch", .seeds = {}}}};
+  Output output;
+  for (int seed = 0; seed < request.seeds; ++seed) {
+    for (ComparedRuns& runs : comparison.runs) {
+      const bool scratch = &runs == &comparison.runs.back();
+      const TrainOptions options = options_of(request, scratch, seed);
+      context.console.say(context.console.paint().bold(fmt::format("{}, seed {}", runs.name, options.seed)));
+      runs.seeds.push_back(carry_out(options, context));
+      output.write(book_lines(runs.seeds.back()));
+    }
+  }
+  output.write("\n" + comparison_to_text(comparison));
+  const std::filesystem::path report = out_folder(request) / "book.html";
+  Output page(report);
+  page.write(comparison_to_html(comparison));
+  page.finish();
+  output.write(fmt::format("\nreport  {}\n", printable(report.string())));
+  output.finish();
+}
+
+}  // namespace
+
+void add_book(CLI::App& app, Context& context) {
+  CLI::App* const command =
+      add_command(app, context, "book", "The book's fine-tuning chapter, whole: fine-tuned beside from scratch", kExamples);
+  const auto request = std::make_shared<BookRequest>();
+  command->add_option("--data", request->data, "Folder with train/ and test/ of class folders, such as the chapter's hotdog")
+      ->type_name("PHOTOS")
+      ->required();
+  add_choice(*command, "--track", request->track, kTracks, "The chapter's PyTorch or Gluon form (default: pytorch)");
+  command->add_option("--weights", request->weights, "Pretrained weights: a file or a source model (default: resnet18, or resnet18_v2)")
+      ->type_name("FILE|NAME");
+  add_count(*command, "--seeds", request->seeds, 1, "How often, with seeds one after the other (default: 1)");
+  add_seed(*command, request->options.seed, "The first seed (default: 0)");
+  command->add_option("--out", request->out, "Folder of the runs and the report (default: runs/book-<track>)")->type_name("FOLDER");
+  add_count(*command, "--epochs", request->options.epochs, 1, "Passes over the training photos (default: 5)")->group("Training");
+  add_count(*command, "--batch-size", request->options.batch_size, 1, "Photos a step (default: 128)")->group("Training");
+  add_choice(*command, "--precision", request->options.precision, kPrecisions, "Number format (default: float32, as the chapter)")
+      ->group("Machine");
+  add_device_option(*command, request->options.device, "Where to compute (default: auto)");
+  add_count(*command, "--threads", request->options.threads, 0, "Threads (default: 0, all cores)")->group("Machine");
+  command->callback([request, &context] { context.action = [request, &context] { run_book(*request, context); }; });
+}
+
+}  // namespace headstart::cli
