@@ -26,8 +26,13 @@ void initialise(const NamedParameter& parameter, double features, RandomStream s
     case ParameterRole::kNormShift:
       for (float& value : values(parameter.tensor)) value = 0;
       return;
-    case ParameterRole::kWeight:
     case ParameterRole::kBias:
+      if (!parameter.in_head) {  // a convolution's, which the norm behind it would take away
+        for (float& value : values(parameter.tensor)) value = 0;
+        return;
+      }
+      [[fallthrough]];
+    case ParameterRole::kWeight:
       if (parameter.tensor.dim() == 4) return fill_normal(parameter.tensor, kaiming_deviation(parameter.tensor), stream);
       return fill_uniform(parameter.tensor, 1.0 / std::sqrt(features), stream);
   }

@@ -30,6 +30,9 @@ constexpr Preprocessing lite(int crop) {
           .std = {0.502F, 0.502F, 0.502F}};
 }
 
+// Gluon's model zoo: both sides to 256 (its Resize(256) squashes), OpenCV's bilinear, centre 224, ImageNet mean and standard deviation.
+constexpr Preprocessing kGluon = {.resize_mode = ResizeMode::kSquash};
+
 using Self = const Architecture&;
 using Device = const at::Device&;
 
@@ -66,6 +69,30 @@ constexpr std::array kArchitectures = {
     Architecture{"efficientnet_lite2", "_fc", lite(260),
                  [](Self self, std::int64_t classes, Device device) {
                    return make_efficientnet_lite(self, {.width = 1.1, .depth = 1.2}, classes, device);
+                 }},
+    Architecture{"resnet18_v1", "output", kGluon,
+                 [](Self self, std::int64_t classes, Device device) {
+                   return make_gluon_resnet(self, {GluonVersion::kV1, ResidualBlock::kBasic, {2, 2, 2, 2}}, classes, device);
+                 }},
+    Architecture{"resnet18_v2", "output", kGluon,
+                 [](Self self, std::int64_t classes, Device device) {
+                   return make_gluon_resnet(self, {GluonVersion::kV2, ResidualBlock::kBasic, {2, 2, 2, 2}}, classes, device);
+                 }},
+    Architecture{"resnet34_v1", "output", kGluon,
+                 [](Self self, std::int64_t classes, Device device) {
+                   return make_gluon_resnet(self, {GluonVersion::kV1, ResidualBlock::kBasic, {3, 4, 6, 3}}, classes, device);
+                 }},
+    Architecture{"resnet34_v2", "output", kGluon,
+                 [](Self self, std::int64_t classes, Device device) {
+                   return make_gluon_resnet(self, {GluonVersion::kV2, ResidualBlock::kBasic, {3, 4, 6, 3}}, classes, device);
+                 }},
+    Architecture{"resnet50_v1", "output", kGluon,
+                 [](Self self, std::int64_t classes, Device device) {
+                   return make_gluon_resnet(self, {GluonVersion::kV1, ResidualBlock::kBottleneck, {3, 4, 6, 3}}, classes, device);
+                 }},
+    Architecture{"resnet50_v2", "output", kGluon,
+                 [](Self self, std::int64_t classes, Device device) {
+                   return make_gluon_resnet(self, {GluonVersion::kV2, ResidualBlock::kBottleneck, {3, 4, 6, 3}}, classes, device);
                  }},
 };
 

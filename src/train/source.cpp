@@ -10,6 +10,7 @@
 #include "headstart/error.h"
 #include "headstart/models.h"
 #include "headstart/text.h"
+#include "model/gluon_names.h"
 #include "weights/model_file.h"
 
 namespace headstart {
@@ -64,7 +65,7 @@ Source open_source(const SourceRequest& request) {
   Source source;
   source.model = known != nullptr ? known->name : file.string();
   source.sha256 = file_digest(file, DigestKind::kSha256);
-  source.weights = read_weights(file);
+  source.weights = with_structural_names(read_weights(file));
   source.provenance["source_sha256"] = source.sha256;
   if (known != nullptr) {
     source.architecture = &find_architecture(known->architecture);
