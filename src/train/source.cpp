@@ -44,19 +44,6 @@ std::optional<ModelInfo> own_info(const std::filesystem::path& file, const State
   return read_model_info(file);
 }
 
-const Architecture& architecture_of(const std::string& asked, const std::optional<ModelInfo>& info, const std::filesystem::path& file,
-                                    const StateDict& weights) {
-  if (!asked.empty()) return find_architecture(asked);
-  if (info) return find_architecture(info->architecture);
-  if (const Architecture* const recognized = recognize_architecture(weights)) return *recognized;
-  std::vector<std::string> names;
-  for (const Architecture& architecture : architectures()) names.emplace_back(architecture.name);
-  throw Error(ErrorCategory::kModel,
-              fmt::format("source model: the tensors of {} fit none of the known architectures ({}); where the file belongs "
-                          "to one of them, name it with the option architecture to see which tensors differ",
-                          file.string(), join_some(names, names.size())));
-}
-
 }  // namespace
 
 Source open_source(const SourceRequest& request) {
@@ -76,7 +63,8 @@ Source open_source(const SourceRequest& request) {
     return source;
   }
   const std::optional<ModelInfo> info = own_info(file, source.weights);
-  source.architecture = &architecture_of(request.architecture, info, file, source.weights);
+  const bool named = request.architecture.empty() && info;
+  source.architecture = &choose_architecture(source.weights, named ? info->architecture : request.architecture, file);
   source.preprocessing = info ? info->preprocessing : source.architecture->preprocessing;
   source.provenance["source_model"] = valid_utf8(file.filename().string());
   if (info && info->provenance.contains("source_licence")) source.provenance["source_licence"] = info->provenance.at("source_licence");
