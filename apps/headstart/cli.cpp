@@ -77,6 +77,7 @@ std::unique_ptr<CLI::App> make_app(Context& context) {
   add_models(*app, context);
   add_book(*app, context);
   add_fetch(*app, context);
+  add_convert(*app, context);
   add_completion(*app, context);
   return app;
 }

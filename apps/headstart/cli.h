@@ -22,6 +22,7 @@ void add_inspect(CLI::App& app, Context& context);
 void add_models(CLI::App& app, Context& context);
 void add_book(CLI::App& app, Context& context);
 void add_fetch(CLI::App& app, Context& context);
+void add_convert(CLI::App& app, Context& context);
 void add_completion(CLI::App& app, Context& context);
 
 // A subcommand with --quiet and --verbose, its examples below the help.

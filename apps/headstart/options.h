@@ -42,7 +42,8 @@ inline constexpr Choice<Imbalance> kImbalances[] = {
 inline constexpr Choice<Precision> kPrecisions[] = {
     {"auto", Precision::kAuto}, {"float32", Precision::kFloat32}, {"bfloat16", Precision::kBFloat16}};
 inline constexpr Choice<ResizeMode> kResizeModes[] = {{"shorter", ResizeMode::kShorterSide}, {"squash", ResizeMode::kSquash}};
-inline constexpr Choice<Interpolation> kInterpolations[] = {{"bilinear", Interpolation::kBilinear}, {"bicubic", Interpolation::kBicubic}};
+inline constexpr Choice<Interpolation> kInterpolations[] = {
+    {"bilinear", Interpolation::kBilinear}, {"bicubic", Interpolation::kBicubic}, {"opencv-bilinear", Interpolation::kOpenCvBilinear}};
 
 template <typename Enum, std::size_t N>
 std::string_view word_of(const Choice<Enum> (&choices)[N], Enum value) {

@@ -134,7 +134,8 @@ void add_pixel_options(CLI::App& command, TrainRequest& request) {
   add_count(command, "--resize-size", request.resize_size, 1, "Pixels (default: the source model's)")->group(group);
   add_count(command, "--crop-size", request.crop_size, 1, "Pixels that the network sees, square (default: the source model's)")
       ->group(group);
-  add_choice(command, "--interpolation", request.interpolation, kInterpolations, "Of the resize, antialiased (default: the source model's)")
+  add_choice(command, "--interpolation", request.interpolation, kInterpolations,
+             "Of the resize; OpenCV's is not antialiased (default: the source model's)")
       ->group(group);
   add_channels(command, "--mean", request.mean, {.high = 1}, "Subtracted from R, G and B in [0, 1] (default: the source model's)");
   add_channels(command, "--std", request.std, {.above_low = true}, "Divides R, G and B (default: the source model's)");

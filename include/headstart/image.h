@@ -70,7 +70,11 @@ Image decode_image(std::span<const std::byte> encoded, const DecodeOptions& opti
 // Reads and decodes a file; errors name the path.
 Image read_image(const std::filesystem::path& path, const DecodeOptions& options = {});
 
-enum class Interpolation { kBilinear, kBicubic };
+enum class Interpolation {
+  kBilinear,        // Pillow's, antialiased
+  kBicubic,         // Pillow's, antialiased
+  kOpenCvBilinear,  // OpenCV's INTER_LINEAR, not antialiased: what Gluon's transforms use
+};
 
 // A rectangle in pixel units of the source picture, fractions allowed (Pillow's `box`).
 struct Box {
@@ -80,8 +84,8 @@ struct Box {
   double bottom = 0;
 };
 
-// Resizes with antialiasing; bit-equal to Pillow's Image.resize(size, resample, box): fixed-point, horizontal then vertical pass.
-// Throws Error(kUsage) when the box lies outside the picture or a side of `size` is not positive.
+// Resizes, bit-equal to Pillow's Image.resize(size, resample, box) (fixed-point, horizontal then vertical pass), or to OpenCV's cv::resize
+// of the box, where it has whole numbers. Throws Error(kUsage) when the box lies outside the picture or a side of `size` is not positive.
 Image resize(const Image& image, ImageSize size, Interpolation interpolation, const std::optional<Box>& box = std::nullopt);
 
 // Writes PNG bytes (8-bit RGB) or JPEG bytes (quality 1..100, 4:2:0): thumbnails and previews.

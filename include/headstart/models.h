@@ -1,7 +1,7 @@
-// Source models: published networks to start from, where each comes from, and how to get it.
+// Source models: published networks to start from, where each comes from, and how to get it; weights files from format to format.
 //
 // Thread-safety: free functions may run at the same time, also in several processes: downloads go to a temporary name, are verified, then
-// renamed. Errors: kUsage (unknown name), kNetwork (download or hash), kFile (cache folder).
+// renamed. Errors: kUsage (unknown name), kNetwork (download or hash), kFile (cache folder), kModel (weights).
 #pragma once
 
 #include <cstdint>
@@ -55,5 +55,24 @@ std::filesystem::path fetch_model(const SourceModel& model, const FetchOptions& 
 // its 40, or a shorter prefix of a SHA-256) before it takes its name. An empty digest is not verified. Throws Error(kNetwork) naming both
 // digests when they differ; nothing is left.
 void download(const std::string& url, const std::filesystem::path& target, const std::string& digest, const FetchOptions& options = {});
+
+struct ConvertOptions {
+  std::string architecture;  // of the network in the file; empty: recognised from its tensors
+  bool overwrite = false;    // replace `out` where it exists
+};
+
+struct Converted {
+  std::string architecture;  // whose names the written tensors carry: "resnet18_v1", …
+  std::string format;        // for people: "Gluon parameters", "PyTorch file", "safetensors"
+  std::int64_t tensors = 0;
+};
+
+// Writes the weights in the file `in` (any format that training starts from) to `out`, in the format that its suffix names: .params
+// (Gluon), .pth or .pt (PyTorch), .safetensors. `out` is there whole or not at all. Values and number formats stay as they are;
+// num_batches_tracked is left out. ResNet-18 and -34 of torchvision and of Gluon (version 1) are one network under two sets of names:
+// .params files get Gluon's, PyTorch files torchvision's, safetensors files those that were there. Throws Error(kUsage) for another suffix
+// or architecture, Error(kFile) when `out` exists, Error(kModel) naming the tensors when they are not those of the architecture or the
+// format cannot hold them.
+Converted convert_weights(const std::filesystem::path& in, const std::filesystem::path& out, const ConvertOptions& options = {});
 
 }  // namespace headstart

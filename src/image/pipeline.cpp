@@ -78,7 +78,10 @@ void render_fast(std::span<const std::byte> encoded, const JpegHeader& header, c
   const ImageSize target = request.target();  // a square: the same before rows become columns
   const Region region = stored_region(draw.region, header.size, orientation);
   Box box;
-  decode_jpeg_region(encoded, region, decode_target(region, target), workspace.decoded, box);
+  // A scaled decode smooths, which a resize that does not must not be given: OpenCV's aliasing is part of what it stands for.
+  const bool scaled = request.preprocessing.interpolation != Interpolation::kOpenCvBilinear;
+  const ImageSize decoded_size = scaled ? decode_target(region, target) : ImageSize{region.height, region.width};
+  decode_jpeg_region(encoded, region, decoded_size, workspace.decoded, box);
   const RgbView source = clip_to_box(view_of(workspace.decoded), box);
   const OrientationSteps steps = orientation_steps(orientation);
   const ResizeJob job{.box = box,

@@ -167,6 +167,10 @@ RgbView crop_view(const RgbView& view, const Region& region) {
 
 void resize_into(const RgbView& source, const ResizeJob& job, ResampleScratch& scratch, const RgbSpan& out) {
   check(source, job, out);
+  if (job.interpolation == Interpolation::kOpenCvBilinear) {
+    resize_as_opencv(source, job, window_of(job), scratch.opencv, out);
+    return;
+  }
   scratch.horizontal.prepare(horizontal_request(source, job));
   scratch.vertical.prepare(vertical_request(source, job));
   const bool horizontal = !scratch.horizontal.identity(), vertical = !scratch.vertical.identity();

@@ -12,6 +12,7 @@
 #include "headstart/image.h"
 #include "image/region.h"
 #include "image/resample_axis.h"
+#include "image/resample_opencv.h"
 
 namespace headstart {
 
@@ -55,9 +56,11 @@ struct ResampleScratch {
   std::vector<std::uint8_t> middle;  // the picture after the first pass
   std::vector<std::uint8_t> padded;  // copies of the last source rows, with room to read past their ends
   std::vector<const std::uint8_t*> row_pointers;
+  OpenCvScratch opencv;
 };
 
-// Bit-equal to the window of Pillow's Image.resize(size, interpolation, box). out.size is that of the window.
+// Bit-equal to the window of Pillow's Image.resize(size, interpolation, box), or of OpenCV's cv::resize of the box. out.size is that of the
+// window.
 void resize_into(const RgbView& source, const ResizeJob& job, ResampleScratch& scratch, const RgbSpan& out);
 
 }  // namespace headstart

@@ -18,6 +18,17 @@ struct ResNetSpec {
 };
 std::unique_ptr<Network> make_resnet(const Architecture& self, const ResNetSpec& spec, std::int64_t classes, const at::Device& device);
 
+// Gluon's model zoo: ResNetV1 (torchvision's network but for a bottleneck, whose stride is in its first 1x1 convolution and whose 1x1
+// convolutions have biases) and ResNetV2 (He et al. 2016, pre-activation).
+enum class GluonVersion { kV1, kV2 };
+struct GluonResNetSpec {
+  GluonVersion version = GluonVersion::kV2;
+  ResidualBlock block = ResidualBlock::kBasic;
+  std::array<int, 4> blocks{};  // of the four stages
+};
+std::unique_ptr<Network> make_gluon_resnet(const Architecture& self, const GluonResNetSpec& spec, std::int64_t classes,
+                                           const at::Device& device);
+
 // EfficientNet-Lite as the efficientnet_lite_pytorch package names it; stem and head are not scaled.
 struct EfficientNetLiteSpec {
   double width = 1.0;

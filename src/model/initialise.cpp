@@ -46,6 +46,10 @@ void initialise_each(Network& network, std::uint64_t seed, const Draw& draw) {
 void initialise(Network& network, std::uint64_t seed) {
   const auto features = static_cast<double>(network.feature_count());
   initialise_each(network, seed, [features](const NamedParameter& parameter, RandomStream stream) {
+    if (parameter.role == ParameterRole::kBias && !parameter.in_head) {  // a convolution's, which the norm behind it would take away
+      for (float& value : values(parameter.tensor)) value = 0;
+      return;
+    }
     if (parameter.tensor.dim() == 4) return fill_normal(parameter.tensor, kaiming_deviation(parameter.tensor), stream);
     fill_uniform(parameter.tensor, 1.0 / std::sqrt(features), stream);
   });

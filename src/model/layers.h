@@ -28,22 +28,27 @@ struct ConvolutionShape {
   Padding padding = Padding::kSymmetric;
 };
 
-// A convolution without bias. x [N, in, H, W] → [N, out, H', W'].
+// x [N, in, H, W] → [N, out, H', W'].
 struct Convolution {
   at::Tensor weight;  // [out, in / groups, kernel, kernel]
+  at::Tensor bias;    // [out], or undefined: none
   ConvolutionShape shape;
 
   at::Tensor operator()(const at::Tensor& x) const;
 };
 
+// What a batch norm calls its scale and shift.
+enum class NormNames { kWeightBias, kGammaBeta };
+
 struct BatchNormOptions {
   double eps = 1e-5;
   double momentum = 0.1;  // PyTorch's convention: the share of the new batch in the running statistics
+  NormNames names = NormNames::kWeightBias;
 };
 
 // Normalises over N, H, W. x [N, C, H, W] → the same shape. Throws Error(kUsage) when there is one value a channel to take statistics from.
 struct BatchNorm {
-  at::Tensor weight, bias, running_mean, running_var;  // [C]
+  at::Tensor weight, bias, running_mean, running_var;  // [C]; weight may be undefined: a scale of 1
   BatchNormOptions options;
 
   at::Tensor operator()(const at::Tensor& x, NormMode mode) const;
@@ -64,8 +69,10 @@ class LayeredNetwork : public Network {
  protected:
   LayeredNetwork(std::string_view architecture, const at::Device& device);
 
-  Convolution add_convolution(const std::string& name, const ConvolutionShape& shape);
+  Convolution add_convolution(const std::string& name, const ConvolutionShape& shape, bool with_bias = false);
   BatchNorm add_batch_norm(const std::string& name, std::int64_t channels, const BatchNormOptions& options);
+  // One whose scale and shift are not learned, as MXNet's with fix_gamma: both are buffers, the scale is stored but taken as 1.
+  BatchNorm add_fixed_batch_norm(const std::string& name, std::int64_t channels, const BatchNormOptions& options);
   void add_output_layer(const std::string& name, std::int64_t features, std::int64_t classes);
 };
 

@@ -10,6 +10,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
@@ -122,6 +123,9 @@ const Architecture& find_architecture(std::string_view name);
 // The architecture whose tensor names and shapes are exactly the state dict's, the output layer and num_batches_tracked aside; nullptr when
 // none is. Needs no tensor bytes.
 const Architecture* recognize_architecture(const StateDict& state);
+// The architecture that is asked for by name, else (`asked` empty) the recognised one. Throws Error(kUsage) for an unknown name,
+// Error(kModel) naming `file` when the tensors fit no architecture.
+const Architecture& choose_architecture(const StateDict& state, std::string_view asked, const std::filesystem::path& file);
 
 // A network with PyTorch-like default initialisation drawn from seed: convolutions Kaiming normal (fan-out, ReLU; depthwise ones by their
 // own fan-out), norms 1 and 0, the output layer uniform within 1/sqrt(features). Throws Error(kUsage) for an unknown name or no classes.

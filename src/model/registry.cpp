@@ -30,6 +30,9 @@ constexpr Preprocessing lite(int crop) {
           .std = {0.502F, 0.502F, 0.502F}};
 }
 
+// Gluon's model zoo: both sides to 256 (its Resize(256) squashes), OpenCV's bilinear, centre 224, ImageNet mean and standard deviation.
+constexpr Preprocessing kGluon = {.resize_mode = ResizeMode::kSquash, .interpolation = Interpolation::kOpenCvBilinear};
+
 using Self = const Architecture&;
 using Device = const at::Device&;
 
@@ -66,6 +69,30 @@ constexpr std::array kArchitectures = {
     Architecture{"efficientnet_lite2", "_fc", lite(260),
                  [](Self self, std::int64_t classes, Device device) {
                    return make_efficientnet_lite(self, {.width = 1.1, .depth = 1.2}, classes, device);
+                 }},
+    Architecture{"resnet18_v1", "output", kGluon,
+                 [](Self self, std::int64_t classes, Device device) {
+                   return make_gluon_resnet(self, {GluonVersion::kV1, ResidualBlock::kBasic, {2, 2, 2, 2}}, classes, device);
+                 }},
+    Architecture{"resnet18_v2", "output", kGluon,
+                 [](Self self, std::int64_t classes, Device device) {
+                   return make_gluon_resnet(self, {GluonVersion::kV2, ResidualBlock::kBasic, {2, 2, 2, 2}}, classes, device);
+                 }},
+    Architecture{"resnet34_v1", "output", kGluon,
+                 [](Self self, std::int64_t classes, Device device) {
+                   return make_gluon_resnet(self, {GluonVersion::kV1, ResidualBlock::kBasic, {3, 4, 6, 3}}, classes, device);
+                 }},
+    Architecture{"resnet34_v2", "output", kGluon,
+                 [](Self self, std::int64_t classes, Device device) {
+                   return make_gluon_resnet(self, {GluonVersion::kV2, ResidualBlock::kBasic, {3, 4, 6, 3}}, classes, device);
+                 }},
+    Architecture{"resnet50_v1", "output", kGluon,
+                 [](Self self, std::int64_t classes, Device device) {
+                   return make_gluon_resnet(self, {GluonVersion::kV1, ResidualBlock::kBottleneck, {3, 4, 6, 3}}, classes, device);
+                 }},
+    Architecture{"resnet50_v2", "output", kGluon,
+                 [](Self self, std::int64_t classes, Device device) {
+                   return make_gluon_resnet(self, {GluonVersion::kV2, ResidualBlock::kBottleneck, {3, 4, 6, 3}}, classes, device);
                  }},
 };
 
@@ -112,6 +139,17 @@ const Architecture* recognize_architecture(const StateDict& state) {
     if (fits(architecture, state)) return &architecture;
   }
   return nullptr;
+}
+
+const Architecture& choose_architecture(const StateDict& state, std::string_view asked, const std::filesystem::path& file) {
+  if (!asked.empty()) return find_architecture(asked);
+  if (const Architecture* const recognized = recognize_architecture(state)) return *recognized;
+  std::vector<std::string> names;
+  for (const Architecture& architecture : kArchitectures) names.emplace_back(architecture.name);
+  throw Error(ErrorCategory::kModel,
+              fmt::format("weights: the tensors of {} fit none of the known architectures ({}); where the file belongs to one of them, "
+                          "name it with the option architecture to see which tensors differ",
+                          file.string(), join_some(names, names.size())));
 }
 
 std::unique_ptr<Network> make_network(std::string_view architecture, std::int64_t classes, std::uint64_t seed) {

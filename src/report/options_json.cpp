@@ -242,7 +242,8 @@ std::vector<Option> pixel_options() {
           "resize_size", [](auto& o) -> auto& { return o.preprocessing.resize_size; }, 1),
       count_option(
           "crop_size", [](auto& o) -> auto& { return o.preprocessing.crop_size; }, 1),
-      choice_option("interpolation", [](auto& o) -> auto& { return o.preprocessing.interpolation; }, {"bilinear", "bicubic"}),
+      choice_option("interpolation", [](auto& o) -> auto& { return o.preprocessing.interpolation; },
+                    {"bilinear", "bicubic", "opencv-bilinear"}),
       channels_option(
           "mean", [](auto& o) -> auto& { return o.preprocessing.mean; }),
       channels_option(

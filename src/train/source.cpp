@@ -10,6 +10,7 @@
 #include "headstart/error.h"
 #include "headstart/models.h"
 #include "headstart/text.h"
+#include "model/gluon_names.h"
 #include "model/initialise.h"
 #include "train/resolve.h"
 #include "weights/model_file.h"
@@ -45,38 +46,34 @@ std::optional<ModelInfo> own_info(const std::filesystem::path& file, const State
   return read_model_info(file);
 }
 
-const Architecture& architecture_of(const std::string& asked, const std::optional<ModelInfo>& info, const std::filesystem::path& file,
-                                    const StateDict& weights) {
-  if (!asked.empty()) return find_architecture(asked);
-  if (info) return find_architecture(info->architecture);
-  if (const Architecture* const recognized = recognize_architecture(weights)) return *recognized;
-  std::vector<std::string> names;
-  for (const Architecture& architecture : architectures()) names.emplace_back(architecture.name);
-  throw Error(ErrorCategory::kModel,
-              fmt::format("source model: the tensors of {} fit none of the known architectures ({}); where the file belongs "
-                          "to one of them, name it with the option architecture to see which tensors differ",
-                          file.string(), join_some(names, names.size())));
+// The architecture that options name, without a look at any weights; nullptr when they name a file.
+const Architecture* named_architecture(const std::string& architecture, const std::string& model) {
+  if (!architecture.empty()) return &find_architecture(architecture);
+  if (model.empty()) return &find_architecture(source_models().front().architecture);
+  const auto named = std::find_if(architectures().begin(), architectures().end(), [&](const Architecture& a) { return a.name == model; });
+  return named == architectures().end() ? nullptr : &*named;
 }
 
-// What training from scratch needs of the source: its architecture.
-Source open_architecture(const SourceModel& known) {
+// What training from scratch needs of a source: its architecture.
+Source unread_source(const Architecture& architecture) {
   Source source;
-  source.model = known.name;
-  source.architecture = &find_architecture(known.architecture);
-  source.preprocessing = source.architecture->preprocessing;
+  source.model = architecture.name;
+  source.architecture = &architecture;
+  source.preprocessing = architecture.preprocessing;
   return source;
 }
 
 }  // namespace
 
 Source open_source(const SourceRequest& request) {
+  const Architecture* const named = named_architecture(request.architecture, request.model);
+  if (request.scratch && named != nullptr) return unread_source(*named);
   const SourceModel* const known = known_model(request.model);
-  if (request.scratch && known != nullptr) return open_architecture(*known);
   const std::filesystem::path file = known != nullptr ? obtain(*known, request) : std::filesystem::absolute(request.model);
   Source source;
   source.model = known != nullptr ? known->name : file.string();
   source.sha256 = file_digest(file, DigestKind::kSha256);
-  source.weights = read_weights(file);
+  source.weights = with_structural_names(read_weights(file));
   source.provenance["source_sha256"] = source.sha256;
   if (known != nullptr) {
     source.architecture = &find_architecture(known->architecture);
@@ -87,7 +84,8 @@ Source open_source(const SourceRequest& request) {
     return source;
   }
   const std::optional<ModelInfo> info = own_info(file, source.weights);
-  source.architecture = &architecture_of(request.architecture, info, file, source.weights);
+  const bool says_it = request.architecture.empty() && info;
+  source.architecture = &choose_architecture(source.weights, says_it ? info->architecture : request.architecture, file);
   source.preprocessing = info ? info->preprocessing : source.architecture->preprocessing;
   source.provenance["source_model"] = valid_utf8(file.filename().string());
   if (info && info->provenance.contains("source_licence")) source.provenance["source_licence"] = info->provenance.at("source_licence");
@@ -96,10 +94,8 @@ Source open_source(const SourceRequest& request) {
 
 Preprocessing source_preprocessing(const TrainOptions& options) {
   const std::string model = source_name(options);
-  const SourceModel* const known = options.architecture.empty() ? known_model(model) : nullptr;
-  const Preprocessing own = known != nullptr                ? find_architecture(known->architecture).preprocessing
-                            : !options.architecture.empty() ? find_architecture(options.architecture).preprocessing
-                                                            : open_source({.model = model}).preprocessing;
+  const Architecture* const named = named_architecture(options.architecture, model);
+  const Preprocessing own = named != nullptr ? named->preprocessing : open_source({.model = model}).preprocessing;
   return recipe_preprocessing(options.recipe, own);
 }
 

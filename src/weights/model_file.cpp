@@ -1,6 +1,7 @@
 #include "weights/model_file.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -78,7 +79,7 @@ class Fields {
     for (std::size_t i = 0; i < known.size(); ++i) {
       if (value.is_string() && value.get_ref<const std::string&>() == known[i]) return i;
     }
-    refuse(path(name), fmt::format("expected '{}' or '{}'", known[0], known[1]));
+    refuse(path(name), fmt::format("expected '{}'", fmt::join(known, "' or '")));
   }
 
   std::array<float, 3> channels(const char* name, double low) {
@@ -111,9 +112,9 @@ class Fields {
 };
 
 constexpr std::array<std::string_view, 2> kResizeModes = {"shorter_side", "squash"};
-constexpr std::array<std::string_view, 2> kInterpolations = {"bilinear", "bicubic"};
+constexpr std::array<std::string_view, 3> kInterpolations = {"bilinear", "bicubic", "opencv-bilinear"};
 constexpr std::array<std::string_view, 2> kAlphas = {"flatten_on_white", "drop"};
-static_assert(static_cast<int>(ResizeMode::kSquash) == 1 && static_cast<int>(Interpolation::kBicubic) == 1 &&
+static_assert(static_cast<int>(ResizeMode::kSquash) == 1 && static_cast<int>(Interpolation::kOpenCvBilinear) == 2 &&
               static_cast<int>(Alpha::kDrop) == 1);
 
 // The double whose shortest text is that of the float: "0.485" instead of "0.48500001430511475". Reads back as the same float.

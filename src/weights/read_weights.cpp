@@ -6,6 +6,7 @@
 #include "core/file.h"
 #include "headstart/error.h"
 #include "weights/byte_reader.h"
+#include "weights/gluon_params.h"
 #include "weights/state_dict.h"
 
 namespace headstart {
@@ -35,7 +36,10 @@ constexpr std::array<Lookalike, 12> kLookalikes = {{
     {"\x89PNG", 0, "a PNG picture"},
 }};
 
-constexpr std::string_view kExpected = "expected weights that torch.save wrote (.pth, .pt) or a safetensors file";
+constexpr std::string_view kExpected = "expected weights that torch.save wrote (.pth, .pt), a safetensors file, or Gluon's .params";
+
+// MXNet's magic number 0x112, little-endian.
+constexpr std::string_view kGluonStart("\x12\x01\0\0\0\0\0\0", 8);
 
 bool looks_like_markup(std::string_view text) {
   const std::size_t first = text.find_first_not_of(" \t\r\n\xEF\xBB\xBF");
@@ -55,6 +59,8 @@ StateDict read_any(std::span<const std::byte> bytes) {
       return read_torch_legacy(bytes);
     case WeightsFormat::kSafetensors:
       return read_safetensors(bytes);
+    case WeightsFormat::kGluonParams:
+      return read_gluon_params(bytes);
     case WeightsFormat::kUnknown:
       break;
   }
@@ -85,6 +91,7 @@ WeightsFormat sniff_weights(std::span<const std::byte> bytes) {
   // First, because a header's length may begin with any byte.
   if (looks_like_safetensors(bytes)) return WeightsFormat::kSafetensors;
   if (text.substr(0, 4) == "PK\x03\x04" || text.substr(0, 4) == "PK\x05\x06") return WeightsFormat::kTorchZip;
+  if (text.substr(0, kGluonStart.size()) == kGluonStart) return WeightsFormat::kGluonParams;
   if (text.substr(0, 1) == "\x80") return WeightsFormat::kTorchLegacy;
   return WeightsFormat::kUnknown;
 }

@@ -238,16 +238,6 @@ std::string make_header(const StateDict& state, const Layout& layout) {
   return header;
 }
 
-void check_tensors(const StateDict& state) {
-  for (const auto& [name, tensor] : state.tensors) {
-    const auto expected = tensor_bytes(tensor.shape, byte_size(tensor.dtype));
-    if (tensor.bytes == nullptr || !expected || *expected != tensor.bytes->size()) {
-      throw Error(ErrorCategory::kInternal,
-                  fmt::format("cannot store tensor '{}': its bytes do not fit its shape {}", name, shape_to_string(tensor.shape)));
-    }
-  }
-}
-
 }  // namespace
 
 StateDict read_safetensors(std::span<const std::byte> bytes) {
@@ -276,7 +266,7 @@ StateDict read_safetensors_header(const std::filesystem::path& path) {
 }
 
 void write_safetensors(const std::filesystem::path& path, const StateDict& state) {
-  check_tensors(state);
+  check_storable(state);
   const Layout layout = lay_out(state);
   const std::string header = make_header(state, layout);
   AtomicFile file(path);

@@ -115,4 +115,14 @@ const HostTensor* StateDict::find(std::string_view name) const {
   return nullptr;
 }
 
+void check_storable(const StateDict& state) {
+  for (const auto& [name, tensor] : state.tensors) {
+    const auto expected = tensor_bytes(tensor.shape, byte_size(tensor.dtype));
+    if (tensor.bytes == nullptr || !expected || *expected != tensor.bytes->size()) {
+      throw Error(ErrorCategory::kInternal,
+                  fmt::format("cannot store tensor '{}': its bytes do not fit its shape {}", name, shape_to_string(tensor.shape)));
+    }
+  }
+}
+
 }  // namespace headstart

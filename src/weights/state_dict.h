@@ -43,11 +43,12 @@ struct StateDict {
   const HostTensor* find(std::string_view name) const;
 };
 
-// Reads a weights file of any known format, told apart by content: PyTorch zip, PyTorch legacy, safetensors. Strips a common "module." or
-// "backbone." prefix; unwraps {"state_dict": …} and {"model": …}. Throws Error(kModel) naming the file, what is damaged and where.
+// Reads a weights file of any known format, told apart by content: PyTorch zip, PyTorch legacy, safetensors, Gluon .params. Strips a common
+// "module." or "backbone." prefix; unwraps {"state_dict": …} and {"model": …}. Throws Error(kModel) naming the file, what is damaged and
+// where.
 StateDict read_weights(const std::filesystem::path& path);
 
-// The formats themselves, over bytes; for tests and fuzz targets. The message does not name the file.
+// The formats themselves, over bytes; for tests and fuzz targets. The message does not name the file. Gluon's: gluon_params.h.
 StateDict read_safetensors(std::span<const std::byte> bytes);
 StateDict read_torch_zip(std::span<const std::byte> bytes);
 StateDict read_torch_legacy(std::span<const std::byte> bytes);
@@ -58,12 +59,18 @@ StateDict read_safetensors_header(const std::filesystem::path& path);
 StateDict read_safetensors_header(std::span<const std::byte> bytes);
 
 // The format by content; kUnknown when none fits. Looks at the first 13 bytes.
-enum class WeightsFormat { kUnknown, kTorchZip, kTorchLegacy, kSafetensors };
+enum class WeightsFormat { kUnknown, kTorchZip, kTorchLegacy, kSafetensors, kGluonParams };
 WeightsFormat sniff_weights(std::span<const std::byte> bytes);
 // What a file of no known format looks like (a web page, a Git LFS pointer, …) and what was expected: "it is …; expected …".
 std::string describe_unknown(std::span<const std::byte> bytes);
 
 // Atomic, synced. Tensors are stored in the given order.
 void write_safetensors(const std::filesystem::path& path, const StateDict& state);
+// The same as torch.save(state_dict, path) writes it: a zip archive that torch.load(path, weights_only=True) opens. Metadata is left out.
+// Throws Error(kModel) for more than 4 GiB.
+void write_torch_zip(const std::filesystem::path& path, const StateDict& state);
+
+// For writers. Throws Error(kInternal) naming a tensor whose bytes are not those of its dtype and shape.
+void check_storable(const StateDict& state);
 
 }  // namespace headstart

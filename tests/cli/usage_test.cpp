@@ -16,7 +16,7 @@ TEST(Usage, WithoutACommandTheHelpIsShownAndTheCodeIsUsage) {
 }
 
 TEST(Usage, EveryCommandHasHelpWithExamplesOnStandardOutput) {
-  for (const char* const command : {"train", "eval", "predict", "inspect", "models", "fetch", "completion"}) {
+  for (const char* const command : {"train", "eval", "predict", "inspect", "models", "fetch", "convert", "completion"}) {
     const Outcome outcome = run({command, "--help"});
     EXPECT_EXIT_CODE(outcome, 0);
     EXPECT_TRUE(says(outcome.out, std::string("Usage: headstart ") + command));
@@ -77,6 +77,7 @@ TEST(Usage, MistakesAreNamedWithWhatWasMeant) {
       {{"predict", "m", "p", "--top", "0"}, {"--top"}},
       {{"inspect"}, {"TARGET"}},
       {{"fetch"}, {"NAME"}},
+      {{"convert", "a.pth"}, {"OUT"}},
       {{"completion", "bahs"}, {"did you mean bash"}},
   };
   for (const Mistake& mistake : mistakes) {

@@ -14,7 +14,8 @@ import pathlib
 
 import torch
 import torchvision
-from model import generate, state_tensors, summary, weight_range
+from generated import generate, weight_range
+from model import state_tensors, summary
 
 STEPS, KEPT, BATCH, SIZE, CLASSES = 20, (1, 10, 20), 16, 64, 2
 FORMS = {"finetuned": (5e-5, 5e-4), "scratch": (5e-4, 5e-4), "frozen": (None, 5e-4)}

@@ -35,7 +35,7 @@ inline at::Tensor generate_weight(const std::string& name, at::IntArrayRef shape
   double low = -0.2, high = 0.2;
   if (name.ends_with("running_var")) {
     low = 0.5, high = 1.5;
-  } else if (shape.size() == 1 && name.ends_with("weight")) {
+  } else if (shape.size() == 1 && (name.ends_with("weight") || name.ends_with("gamma"))) {
     low = name.starts_with("_") ? 0.7 : 0.4, high = name.starts_with("_") ? 1.3 : 0.9;
   } else if (shape.size() > 1) {
     high = std::sqrt((shape.size() == 4 ? 6.0 : 3.0) / static_cast<double>(c10::multiply_integers(shape.slice(1))));

@@ -96,7 +96,7 @@ TEST(ModelFile, EveryFieldOfPreprocessingIsChecked) {
       {"resize 0", {[](json& v) { v["resize_size"] = 0; }, "preprocessing.resize_size"}},
       {"no resize", {[](json& v) { v.erase("resize_size"); }, "missing"}},
       {"resize mode", {[](json& v) { v["resize_mode"] = "longer_side"; }, "'shorter_side' or 'squash'"}},
-      {"interpolation", {[](json& v) { v["interpolation"] = 1; }, "'bilinear' or 'bicubic'"}},
+      {"interpolation", {[](json& v) { v["interpolation"] = 1; }, "'bilinear' or 'bicubic' or 'opencv-bilinear'"}},
       {"two means",
        {[](json& v) {
           v["mean"] = {0, 0};
