@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <cstdlib>
 #include <limits>
 #include <vector>
 
@@ -17,6 +18,7 @@ constexpr std::size_t kColours = 256;
 constexpr int kBits = 5;  // a channel of the histogram
 constexpr std::size_t kBins = std::size_t{1} << (3 * kBits);
 constexpr int kRowsPerBand = 6;
+constexpr int kRounding = 2;  // what percents cannot say, of 255: left alone, or plain areas would be speckled
 
 std::size_t bin_of(const Rgb& colour) {
   constexpr int kDrop = 8 - kBits;
@@ -98,10 +100,13 @@ std::vector<Rgb> median_cut(const Image& image) {
   std::vector<Rgb> palette;
   for (const Cut& cut : cuts) {
     Bin all;
+    Bin commonest;
     for (std::size_t i = cut.first; i < cut.last; ++i) {
       all.count += bins[i].count;
       for (std::size_t c = 0; c < 3; ++c) all.sum[c] += bins[i].sum[c];
+      if (bins[i].count > commonest.count) commonest = bins[i];
     }
+    if (commonest.count * 2 > all.count) all = commonest;  // a plain area keeps its colour: its rare neighbours can be dithered
     palette.push_back({to_percent(all.mean(0)), to_percent(all.mean(1)), to_percent(all.mean(2))});
   }
   std::sort(palette.begin(), palette.end());
@@ -166,7 +171,8 @@ std::vector<std::uint8_t> dither(const Image& image, const std::vector<Rgb>& pal
       const int found = nearest.find(wanted);
       registers[y * width + x] = static_cast<std::uint8_t>(found);
       for (std::size_t c = 0; c < 3; ++c) {
-        const int error = wanted[c] - nearest.colour(found)[c];
+        const int difference = wanted[c] - nearest.colour(found)[c];
+        const int error = std::abs(difference) <= kRounding ? 0 : difference;
         here[x + 2][c] += 7 * error;
         below[x][c] += 3 * error;
         below[x + 1][c] += 5 * error;

@@ -19,7 +19,7 @@ constexpr int kWholePhotoCell = 160;
 constexpr int kMostCells = 100;  // a side
 constexpr int kSmallestCell = 8, kLargestCell = 1024;
 constexpr std::int64_t kMostPixels = std::int64_t{1} << 26U;  // 200 MB of RGB
-constexpr std::uint8_t kGround = 229;                         // a light grey: photos on white and on black both keep their edges
+constexpr std::uint8_t kGround = 230;                         // a light grey: photos on white and on black both keep their edges
 constexpr std::uint32_t kFirstEpoch = 0;                      // the key of the loop's first epoch, which is called epoch 1
 
 void expect(bool holds, std::string_view option, int low, int high, int found) {

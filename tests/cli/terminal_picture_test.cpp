@@ -20,17 +20,39 @@ Image noise(int height, int width) {
   return image;
 }
 
-// Smooth colours, far more than 256 of them.
-Image gradient(int height, int width) {
+constexpr int kBlock = 8;
+
+// Colours from all over the cube, many more than 256, that hardly change within a block.
+Image colour_cube(int height, int width) {
   Image image{.size = {height, width}, .rgb = {}};
   for (int y = 0; y < height; ++y) {
     for (int x = 0; x < width; ++x) {
-      image.rgb.push_back(static_cast<std::uint8_t>(255 * x / (width - 1)));
-      image.rgb.push_back(static_cast<std::uint8_t>(255 * y / (height - 1)));
-      image.rgb.push_back(static_cast<std::uint8_t>(128 + 100 * std::sin(0.05 * (x + y))));
+      image.rgb.push_back(static_cast<std::uint8_t>(40 + 170 * x / (width - 1)));
+      image.rgb.push_back(static_cast<std::uint8_t>(40 + 170 * y / (height - 1)));
+      image.rgb.push_back(static_cast<std::uint8_t>(40 + (x / kBlock * 7 + y / kBlock * 5) % 16 * 11));
     }
   }
   return image;
+}
+
+// Mean over the blocks of how far a block's mean colour is off, of 255.
+double mean_block_error(const Image& a, const Image& b) {
+  double sum = 0;
+  int blocks = 0;
+  for (int top = 0; top < a.size.height; top += kBlock) {
+    for (int left = 0; left < a.size.width; left += kBlock) {
+      for (int c = 0; c < 3; ++c) {
+        double difference = 0;
+        for (int i = 0; i < kBlock * kBlock; ++i) {
+          const auto at = static_cast<std::size_t>(((top + i / kBlock) * a.size.width + left + i % kBlock) * 3 + c);
+          difference += static_cast<double>(a.rgb[at]) - b.rgb[at];
+        }
+        sum += std::abs(difference) / (kBlock * kBlock);
+        ++blocks;
+      }
+    }
+  }
+  return sum / blocks;
 }
 
 TEST(TerminalPicture, ASixelPictureOfFewColoursIsReadBackAsItWas) {
@@ -48,35 +70,25 @@ TEST(TerminalPicture, ASixelPictureOfFewColoursIsReadBackAsItWas) {
   }
 }
 
-// 256 colours for a whole cube: single pixels are off, the eye's mean over a few of them is not.
+// 256 colours for a whole cube: single pixels are off, the eye's mean over a few of them hardly is.
 TEST(TerminalPicture, ASixelPictureOfManyColoursIsDitheredToTheRightMeans) {
-  const Image image = gradient(96, 128);
+  const Image image = colour_cube(96, 128);
   const SixelPicture picture = decode_sixel(cli::sixel_text(image));
   EXPECT_EQ(picture.image.size, image.size);
   EXPECT_TRUE(picture.complete);
   EXPECT_GT(picture.colours, 128U);
   EXPECT_LE(picture.colours, 256U);
-  constexpr int kBlock = 8;
-  int worst = 0;
-  for (int top = 0; top < 96; top += kBlock) {
-    for (int left = 0; left < 128; left += kBlock) {
-      for (int c = 0; c < 3; ++c) {
-        double difference = 0;
-        for (int y = top; y < top + kBlock; ++y) {
-          for (int x = left; x < left + kBlock; ++x) {
-            const auto at = static_cast<std::size_t>((y * 128 + x) * 3 + c);
-            difference += picture.image.rgb[at] - image.rgb[at];
-            worst = std::max(worst, std::abs(picture.image.rgb[at] - image.rgb[at]));
-          }
-        }
-        // 256 colours are means of boxes about 30 wide: the picture's corners lie outside of them all, by up to 15 halved by the block's
-        // other pixels; without dithering half a box is missed anywhere.
-        const double mean = difference / (kBlock * kBlock);
-        EXPECT_TRUE(std::abs(mean) <= 10) << top << ' ' << left << ' ' << c << ": " << mean;
-      }
-    }
-  }
-  EXPECT_LE(worst, 96);  // three boxes: no pixel is of a quite different colour
+  const double error = mean_block_error(picture.image, image);
+  EXPECT_TRUE(error <= 1.3) << error;  // 0.83 measured; 1.98 without the diffusion of errors
+}
+
+TEST(TerminalPicture, APlainAreaBesideAPhotoIsNotSpeckled) {
+  Image image = noise(60, 80);
+  image.rgb.insert(image.rgb.end(), 60 * 80 * 3, 230);
+  image.size.height = 120;
+  const SixelPicture picture = decode_sixel(cli::sixel_text(image));
+  EXPECT_EQ(picture.colours, 256U);                                                                        // else nothing was dithered
+  for (std::size_t i = 61 * 80 * 3; i < image.rgb.size(); ++i) ASSERT_EQ(picture.image.rgb[i], 230) << i;  // below the noise's last errors
 }
 
 TEST(TerminalPicture, SixelRunsAreShort) {
