@@ -74,6 +74,7 @@ std::unique_ptr<CLI::App> make_app(Context& context) {
   add_eval(*app, context);
   add_predict(*app, context);
   add_inspect(*app, context);
+  add_preview(*app, context);
   add_models(*app, context);
   add_book(*app, context);
   add_fetch(*app, context);

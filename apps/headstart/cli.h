@@ -19,6 +19,7 @@ void add_train(CLI::App& app, Context& context);
 void add_eval(CLI::App& app, Context& context);
 void add_predict(CLI::App& app, Context& context);
 void add_inspect(CLI::App& app, Context& context);
+void add_preview(CLI::App& app, Context& context);
 void add_models(CLI::App& app, Context& context);
 void add_book(CLI::App& app, Context& context);
 void add_fetch(CLI::App& app, Context& context);

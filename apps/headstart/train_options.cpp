@@ -141,6 +141,10 @@ void add_pixel_options(CLI::App& command, TrainRequest& request) {
   add_channels(command, "--std", request.std, {.above_low = true}, "Divides R, G and B (default: the source model's)");
 }
 
+bool given(const CLI::App& command, const std::string& name) { return command.count(name) > 0; }
+
+}  // namespace
+
 void add_augmentation_options(CLI::App& command, Augmentation& augmentation) {
   const std::string group = "Augmentation";
   const NumberRange share{.high = 1, .above_low = true};
@@ -156,10 +160,6 @@ void add_augmentation_options(CLI::App& command, Augmentation& augmentation) {
           "Crops equal to Pillow's in every bit (default: scaled JPEG decoding, which is faster)")
       ->group(group);
 }
-
-bool given(const CLI::App& command, const std::string& name) { return command.count(name) > 0; }
-
-}  // namespace
 
 void add_train_options(CLI::App& command, TrainRequest& request) {
   add_run_options(command, request);

@@ -27,6 +27,9 @@ struct TrainRequest {
 // Declares every option of `train` on the subcommand; `request` outlives it.
 void add_train_options(CLI::App& command, TrainRequest& request);
 
+// --min-area … --flip-probability, --exact-augmentation: also of `preview`, which shows what they do.
+void add_augmentation_options(CLI::App& command, Augmentation& augmentation);
+
 // TrainOptions with the changed parts of the preprocessing filled in.
 TrainOptions train_options(const CLI::App& command, const TrainRequest& request);
 

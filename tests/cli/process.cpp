@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <array>
@@ -67,9 +68,10 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
 }  // namespace
 
 Process::Process(const std::vector<std::string>& arguments, const Streams& streams) : close_output_early_(streams.close_output_early) {
-  const Ends in = make_pipe(false);
   const Ends out = streams.output_on_terminal ? make_terminal(streams.columns) : make_pipe(true);
   const Ends err = streams.error_on_terminal ? make_terminal(streams.columns) : make_pipe(true);
+  const Ends in =
+      streams.input_on_terminal ? Ends{fcntl(out.ours, F_DUPFD_CLOEXEC, 0), fcntl(out.theirs, F_DUPFD_CLOEXEC, 0)} : make_pipe(false);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, in.theirs, STDIN_FILENO);
@@ -87,7 +89,7 @@ Process::Process(const std::vector<std::string>& arguments, const Streams& strea
   err_ = err.ours;
   // Inputs of tests are small enough for the pipe's buffer.
   check(write(in_, streams.input.data(), streams.input.size()) == static_cast<ssize_t>(streams.input.size()), "write to standard input");
-  if (!streams.keep_input_open) {
+  if (!streams.keep_input_open && !streams.input_on_terminal) {
     close(in_);
     in_ = -1;
   }
@@ -127,6 +129,23 @@ bool Process::wait_for_error_text(const std::string& text) {
     if (!read_some()) return false;
   }
   return true;
+}
+
+bool Process::wait_for_output_text(const std::string& text) {
+  while (out_text_.find(text) == std::string::npos) {
+    if (!read_some()) return false;
+  }
+  return true;
+}
+
+void Process::type(const std::string& text) const {
+  check(write(in_, text.data(), text.size()) == static_cast<ssize_t>(text.size()), "typing");
+}
+
+bool Process::echoes() const {
+  termios settings{};
+  check(tcgetattr(in_, &settings) == 0, "tcgetattr");
+  return (settings.c_lflag & static_cast<tcflag_t>(ECHO)) != 0;
 }
 
 void Process::send_signal(int signal) const { kill(child_, signal); }

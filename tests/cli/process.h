@@ -17,6 +17,7 @@ struct Streams {
   bool keep_input_open = false;    // standard input stays silent after `input`
   bool error_on_terminal = false;  // standard error is a pseudo-terminal
   bool output_on_terminal = false;
+  bool input_on_terminal = false;  // standard input is the terminal that standard output is on
   int columns = 80;
   bool close_output_early = false;                               // the reader of standard output goes away after its first bytes
   std::vector<std::pair<std::string, std::string>> environment;  // beside a minimal one
@@ -37,6 +38,12 @@ class Process {
 
   // Reads on until standard error (or, with a terminal, what is on it) holds `text`. False when the program ended without it.
   bool wait_for_error_text(const std::string& text);
+  // The same of standard output.
+  bool wait_for_output_text(const std::string& text);
+  // Types on the terminal of standard input.
+  void type(const std::string& text) const;
+  // Whether that terminal shows what is typed.
+  bool echoes() const;
   void send_signal(int signal) const;
   Outcome finish();
 

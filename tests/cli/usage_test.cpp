@@ -16,7 +16,7 @@ TEST(Usage, WithoutACommandTheHelpIsShownAndTheCodeIsUsage) {
 }
 
 TEST(Usage, EveryCommandHasHelpWithExamplesOnStandardOutput) {
-  for (const char* const command : {"train", "eval", "predict", "inspect", "models", "fetch", "convert", "completion"}) {
+  for (const char* const command : {"train", "eval", "predict", "inspect", "preview", "models", "book", "fetch", "convert", "completion"}) {
     const Outcome outcome = run({command, "--help"});
     EXPECT_EXIT_CODE(outcome, 0);
     EXPECT_TRUE(says(outcome.out, std::string("Usage: headstart ") + command));
@@ -76,6 +76,14 @@ TEST(Usage, MistakesAreNamedWithWhatWasMeant) {
       {{"predict", "m"}, {"PHOTO"}},
       {{"predict", "m", "p", "--top", "0"}, {"--top"}},
       {{"inspect"}, {"TARGET"}},
+      {{"preview"}, {"PHOTOS"}},
+      {{"preview", "p", "--rows", "0"}, {"--rows", "0"}},
+      {{"preview", "p", "--cols", "many"}, {"--cols", "many"}},
+      {{"preview", "p", "--cell", "7"}, {"--cell", "7"}},
+      {{"preview", "p", "--split", "trian"}, {"--split", "did you mean train"}},
+      {{"preview", "p", "--draw", "kity"}, {"--draw", "did you mean kitty"}},
+      {{"preview", "p", "--crop-size", "64"}, {"--crop-size", "--augmented"}},
+      {{"preview", "p", "--min-area", "0.5"}, {"--min-area", "--augmented"}},
       {{"fetch"}, {"NAME"}},
       {{"convert", "a.pth"}, {"OUT"}},
       {{"completion", "bahs"}, {"did you mean bash"}},
