@@ -7,7 +7,9 @@
 
 #include "cli.h"
 #include "headstart/compare.h"
+#include "headstart/curves.h"
 #include "headstart/error.h"
+#include "headstart/image.h"
 #include "headstart/train.h"
 #include "interrupt.h"
 #include "log.h"
@@ -83,6 +85,20 @@ TrainResult carry_out(const TrainOptions& options, Context& context) {
   }
 }
 
+void write_file(const std::filesystem::path& file, std::string_view contents) {
+  Output output(file);
+  output.write(contents);
+  output.finish();
+}
+
+// The figure of a run, beside its other files.
+void save_figure(const TrainResult& run) {
+  const Curves curves = curves_of(run);
+  write_file(run.options.out / "figure.svg", curves_svg(curves));
+  const std::vector<std::byte> png = encode_png(curves_png_rgb(curves));
+  write_file(run.options.out / "figure.png", {reinterpret_cast<const char*>(png.data()), png.size()});
+}
+
 void run_book(const BookRequest& request, Context& context) {
   set_interrupt_notice("Stopping after this step with a checkpoint; Ctrl-C again ends at once.");
   Comparison comparison{
@@ -96,14 +112,13 @@ void run_book(const BookRequest& request, Context& context) {
       const TrainOptions options = options_of(request, scratch, seed);
       context.console.say(context.console.paint().bold(fmt::format("{}, seed {}", runs.name, options.seed)));
       runs.seeds.push_back(carry_out(options, context));
+      save_figure(runs.seeds.back());
       output.write(book_lines(runs.seeds.back()));
     }
   }
   output.write("\n" + comparison_to_text(comparison));
   const std::filesystem::path report = out_folder(request) / "book.html";
-  Output page(report);
-  page.write(comparison_to_html(comparison));
-  page.finish();
+  write_file(report, comparison_to_html(comparison));
   output.write(fmt::format("\nreport  {}\n", printable(report.string())));
   output.finish();
 }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "headstart/curves.h"
 #include "headstart/train.h"
 
 namespace headstart {
@@ -34,6 +35,9 @@ Spread spread_of(const std::vector<double>& values);
 // scoring and drawing left out.
 std::string book_lines(const TrainResult& run);
 double examples_per_second(const TrainResult& run);
+
+// What the book's figure shows of a run.
+Curves curves_of(const TrainResult& run);
 
 // Aligned text for a terminal: a row a way of training.
 std::string comparison_to_text(const Comparison& comparison);

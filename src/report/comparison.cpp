@@ -9,7 +9,6 @@
 #include "headstart/text.h"
 #include "report/html_text.h"
 #include "report/report_parts.h"
-#include "report/svg_chart.h"
 
 namespace headstart {
 namespace {
@@ -63,19 +62,6 @@ std::vector<std::string> header_of(const Comparison& comparison) {
   return {"", "seeds", fmt::format("{} acc", scored(comparison)), "train acc", "train loss", "examples/sec", "time a run"};
 }
 
-// The chapter's figure: training loss and accuracy along the epochs, and the accuracy that is scored after each.
-LineChart figure_of(const TrainResult& run) {
-  const char* const scored = run.options.score == EpochScore::kTest ? "test" : "validation";
-  ChartSeries loss{.name = "train loss", .points = {}}, accuracy{.name = "train acc", .points = {}},
-      held_out{.name = fmt::format("{} acc", scored), .points = {}};
-  for (const TrainingPoint& point : run.curve) {
-    loss.points.push_back({point.epoch, point.loss});
-    accuracy.points.push_back({point.epoch, point.top1});
-  }
-  for (const EpochRecord& epoch : run.history) held_out.points.push_back({static_cast<double>(epoch.epoch), epoch.validation_top1});
-  return {.title = "Training", .x_label = "epoch", .description = book_lines(run), .series = {loss, accuracy, held_out}};
-}
-
 std::string table_html(const Comparison& comparison) {
   std::string table = "<div class=\"scroll\"><table><thead><tr>";
   for (const std::string& name : header_of(comparison)) table += fmt::format("<th>{}</th>", html_text(name));
@@ -94,12 +80,22 @@ std::string figures_html(const Comparison& comparison) {
     if (runs.seeds.empty()) continue;
     std::string lines = book_lines(runs.seeds.front());
     figures += fmt::format("<figure><figcaption>{}</figcaption>{}<pre>{}</pre></figure>", html_text(runs.name),
-                           line_chart_svg(figure_of(runs.seeds.front())), html_text(lines));
+                           curves_svg(curves_of(runs.seeds.front())), html_text(lines));
   }
   return figures + "</div>";
 }
 
 }  // namespace
+
+Curves curves_of(const TrainResult& run) {
+  Curves curves{
+      .epochs = run.options.epochs, .train = {}, .test = {}, .test_name = run.options.score == EpochScore::kTest ? "test" : "validation"};
+  for (const TrainingPoint& point : run.curve)
+    curves.train.push_back({.x = point.epoch, .train_loss = point.loss, .train_top1 = point.top1});
+  for (const EpochRecord& epoch : run.history)
+    curves.test.push_back({.x = static_cast<double>(epoch.epoch), .top1 = epoch.validation_top1});
+  return curves;
+}
 
 Spread spread_of(const std::vector<double>& values) {
   if (values.empty()) return {};

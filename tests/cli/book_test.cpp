@@ -33,6 +33,8 @@ TEST(Book, SetsFineTunedBesideFromScratch) {
   }
   EXPECT_TRUE(says(outcome.err, "12 to train, 6 to test after every epoch"));
   EXPECT_TRUE(says(text_of(folder / "out/book.html"), "from scratch"));
+  EXPECT_TRUE(says(text_of(folder / "out/scratch-seed0/figure.svg"), "<svg"));
+  EXPECT_TRUE(text_of(folder / "out/scratch-seed0/figure.png").starts_with("\x89PNG"));
   const nlohmann::json tuned = nlohmann::json::parse(text_of(folder / "out/finetuned-seed0/run.json"));
   EXPECT_EQ(tuned["options"]["recipe"], "book-pytorch");
   EXPECT_EQ(tuned["options"]["lr"], 5e-5);

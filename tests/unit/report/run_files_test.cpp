@@ -337,7 +337,8 @@ TEST(LogCsv, HasThePointsOfTheCurveBetweenTheEpochs) {
   const std::vector<EpochRecord> history = {{.epoch = 1}, {.epoch = 2}};
   const std::vector<TrainingPoint> curve = {{0.5, 3, 0.25}, {1, 2, 0.5}, {1.5, 1.5, 0.625}, {2, 1, 0.75}, {2.5, 0.5, 1}};
   const std::string csv = log_to_csv(history, curve);
-  EXPECT_EQ(csv.substr(csv.find('\n') + 1), "0.5,3,0.25,,,,,,,,\n1,0,0,0,0,0,0,0,0,0,0\n1.5,1.5,0.625,,,,,,,,\n2,0,0,0,0,0,0,0,0,0,0\n2.5,0.5,1,,,,,,,,\n");
+  EXPECT_EQ(csv.substr(csv.find('\n') + 1),
+            "0.5,3,0.25,,,,,,,,\n1,0,0,0,0,0,0,0,0,0,0\n1.5,1.5,0.625,,,,,,,,\n2,0,0,0,0,0,0,0,0,0,0\n2.5,0.5,1,,,,,,,,\n");
 }
 
 }  // namespace
