@@ -1,6 +1,9 @@
 // headstart convert: every format to every other, and what it refuses.
+#include <algorithm>
+
 #include "cli/fixture.h"
 #include "model/network.h"
+#include "support/shared_data.h"
 #include "weights/gluon_params.h"
 #include "weights/state_dict.h"
 

@@ -27,7 +27,7 @@ TEST(Registry, NamesAreUniqueAndFound) {
     EXPECT_TRUE(names.insert(architecture.name).second) << architecture.name;
     EXPECT_EQ(&find_architecture(architecture.name), &architecture);
   }
-  EXPECT_EQ(names.size(), 8U);
+  EXPECT_EQ(names.size(), 14U);
 }
 
 TEST(Registry, ANetworkKnowsItsNameAndOutputLayer) {
@@ -79,6 +79,10 @@ TEST(Registry, PreprocessingIsThePublishedOne) {
   EXPECT_EQ(lite.resize_size, 292);
   EXPECT_EQ(lite.crop_size, 260);
   EXPECT_EQ(lite.interpolation, Interpolation::kBicubic);
+  const Preprocessing& gluon = find_architecture("resnet18_v2").preprocessing;
+  EXPECT_EQ(gluon.resize_mode, ResizeMode::kSquash);
+  EXPECT_EQ(gluon.resize_size, 256);
+  EXPECT_EQ(gluon.interpolation, Interpolation::kOpenCvBilinear);
 }
 
 }  // namespace
