@@ -62,6 +62,8 @@ TEST(TorchWrite, WhatCannotBeStoredIsRefusedBeforeAFileIsMade) {
 TEST(TorchWrite, PyTorchLoadsItAsWeightsOnly) {
   const char* const python = std::getenv("HEADSTART_PYTHON");
   if (python == nullptr) GTEST_SKIP() << "skipped: HEADSTART_PYTHON is not set";
+  if (std::system((std::string(python) + " -c 'import torch' 2> /dev/null").c_str()) != 0)
+    GTEST_SKIP() << "skipped: " << python << " has no torch";
   const TempDir folder;
   write_torch_zip(folder / "a.pth", all_kinds());
   write_file_atomically(folder / "check.py",
