@@ -1,6 +1,5 @@
 // The ResNets of Gluon's model zoo (MXNet 1.9, gluon/model_zoo/vision/resnet.py), under the names that save_parameters writes:
 // features.N counts the layers of the network, those without parameters included.
-#include <ATen/ops/max_pool2d.h>
 #include <ATen/ops/relu.h>
 #include <fmt/format.h>
 
@@ -10,15 +9,13 @@
 
 #include "model/families.h"
 #include "model/layers.h"
+#include "model/residual.h"
 
 namespace headstart {
 namespace {
 
-constexpr std::int64_t kBottleneckExpansion = 4;
 // MXNet's momentum 0.9 is the share of the old statistics.
 constexpr BatchNormOptions kNorm = {.eps = 1e-5, .momentum = 0.1, .names = NormNames::kGammaBeta};
-
-at::Tensor max_pool(const at::Tensor& x) { return at::max_pool2d(x, {3, 3}, {2, 2}, {1, 1}); }
 
 // What a block is built from.
 struct BlockPlace {
@@ -30,22 +27,6 @@ struct BlockPlace {
   bool downsample = false;
 
   std::int64_t width() const { return kind == ResidualBlock::kBasic ? out : out / kBottleneckExpansion; }
-};
-
-// Version 1: convolutions with norms and ReLU between them, plus the (projected) input, then ReLU.
-struct BlockV1 {
-  std::vector<ConvolutionNorm> body;
-  std::optional<ConvolutionNorm> downsample;
-
-  at::Tensor operator()(const at::Tensor& x, NormMode mode) const {
-    at::Tensor y = x;
-    for (std::size_t i = 0; i < body.size(); ++i) {
-      y = body[i](y, mode);
-      if (i + 1 < body.size()) at::relu_(y);
-    }
-    y += downsample ? (*downsample)(x, mode) : x;
-    return at::relu_(y);
-  }
 };
 
 // Version 2: norm and ReLU before each convolution. The projection takes what the first of them gives, and has no norm of its own.
@@ -114,7 +95,7 @@ class GluonResNet : public LayeredNetwork {
   std::vector<Block> blocks_;
 };
 
-class ResNetV1 final : public GluonResNet<BlockV1> {
+class ResNetV1 final : public GluonResNet<PostNormBlock> {
  public:
   ResNetV1(const Architecture& self, const GluonResNetSpec& spec, std::int64_t classes, const at::Device& device)
       : GluonResNet(self, device) {
@@ -125,14 +106,14 @@ class ResNetV1 final : public GluonResNet<BlockV1> {
 
   at::Tensor features(const at::Tensor& x, NormMode norm) override {
     at::Tensor y = stem_(x, norm);
-    return global_average(through_blocks(max_pool(at::relu_(y)), norm));
+    return global_average(through_blocks(stem_pool(at::relu_(y)), norm));
   }
 
  private:
-  BlockV1 make_block(const BlockPlace& place) {
+  PostNormBlock make_block(const BlockPlace& place) {
     const std::string body = place.prefix + "body.";
     const std::int64_t width = place.width();
-    BlockV1 block;
+    PostNormBlock block;
     if (place.kind == ResidualBlock::kBasic) {
       block.body.push_back(add_pair(body + "0", body + "1", {.in = place.in, .out = width, .kernel = 3, .stride = place.stride}));
       block.body.push_back(add_pair(body + "3", body + "4", {.in = width, .out = width, .kernel = 3}));
@@ -164,7 +145,7 @@ class ResNetV2 final : public GluonResNet<BlockV2> {
 
   at::Tensor features(const at::Tensor& x, NormMode norm) override {
     at::Tensor y = stem_(input_norm_(x, norm), norm);
-    y = final_norm_(through_blocks(max_pool(at::relu_(y)), norm), norm);
+    y = final_norm_(through_blocks(stem_pool(at::relu_(y)), norm), norm);
     return global_average(at::relu_(y));
   }
 

@@ -1,35 +1,15 @@
-#include <ATen/ops/max_pool2d.h>
 #include <ATen/ops/relu.h>
 #include <fmt/format.h>
 
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "model/families.h"
 #include "model/layers.h"
+#include "model/residual.h"
 
 namespace headstart {
 namespace {
-
-constexpr std::int64_t kBottleneckExpansion = 4;
-
-// A residual block: convolutions with norms and ReLU between them, plus the (projected) input, then ReLU. The ReLUs and the addition work
-// in place: batch norm's backward needs its input, not its output.
-struct Block {
-  std::vector<ConvolutionNorm> body;
-  std::optional<ConvolutionNorm> downsample;
-
-  at::Tensor operator()(const at::Tensor& x, NormMode mode) const {
-    at::Tensor y = x;
-    for (std::size_t i = 0; i < body.size(); ++i) {
-      y = body[i](y, mode);
-      if (i + 1 < body.size()) at::relu_(y);
-    }
-    y += downsample ? (*downsample)(x, mode) : x;
-    return at::relu_(y);
-  }
-};
 
 class ResNet final : public LayeredNetwork {
  public:
@@ -50,8 +30,8 @@ class ResNet final : public LayeredNetwork {
 
   at::Tensor features(const at::Tensor& x, NormMode norm) override {
     at::Tensor y = stem_(x, norm);
-    y = at::max_pool2d(at::relu_(y), {3, 3}, {2, 2}, {1, 1});
-    for (const Block& block : blocks_) y = block(y, norm);
+    y = stem_pool(at::relu_(y));
+    for (const PostNormBlock& block : blocks_) y = block(y, norm);
     return global_average(y);
   }
 
@@ -63,8 +43,8 @@ class ResNet final : public LayeredNetwork {
     return layer;
   }
 
-  Block make_block(const std::string& prefix, ResidualBlock kind, std::int64_t in, std::int64_t width, std::int64_t stride) {
-    Block block;
+  PostNormBlock make_block(const std::string& prefix, ResidualBlock kind, std::int64_t in, std::int64_t width, std::int64_t stride) {
+    PostNormBlock block;
     std::int64_t out = width;
     if (kind == ResidualBlock::kBasic) {
       block.body.push_back(add(prefix + "conv1", prefix + "bn1", {.in = in, .out = width, .kernel = 3, .stride = stride}));
@@ -82,7 +62,7 @@ class ResNet final : public LayeredNetwork {
   }
 
   ConvolutionNorm stem_;
-  std::vector<Block> blocks_;
+  std::vector<PostNormBlock> blocks_;
 };
 
 }  // namespace

@@ -41,9 +41,9 @@ std::string with_spread(const Spread& spread, std::size_t seeds, int decimals = 
 }
 
 std::string_view scored(const Comparison& comparison) {
-  const TrainResult* const first =
-      comparison.runs.empty() || comparison.runs.front().seeds.empty() ? nullptr : &comparison.runs.front().seeds.front();
-  return first != nullptr && (first->test || first->options.score == EpochScore::kTest) ? "test" : "validation";
+  if (comparison.runs.empty() || comparison.runs.front().seeds.empty()) return "validation";
+  const TrainResult& first = comparison.runs.front().seeds.front();
+  return first.test ? "test" : scored_name(first);
 }
 
 std::vector<std::string> cells_of(const ComparedRuns& runs) {
@@ -78,9 +78,8 @@ std::string figures_html(const Comparison& comparison) {
   std::string figures = "<div class=\"charts\">";
   for (const ComparedRuns& runs : comparison.runs) {
     if (runs.seeds.empty()) continue;
-    std::string lines = book_lines(runs.seeds.front());
     figures += fmt::format("<figure><figcaption>{}</figcaption>{}<pre>{}</pre></figure>", html_text(runs.name),
-                           curves_svg(curves_of(runs.seeds.front())), html_text(lines));
+                           curves_svg(curves_of(runs.seeds.front())), html_text(book_lines(runs.seeds.front())));
   }
   return figures + "</div>";
 }
@@ -88,8 +87,7 @@ std::string figures_html(const Comparison& comparison) {
 }  // namespace
 
 Curves curves_of(const TrainResult& run) {
-  Curves curves{
-      .epochs = run.options.epochs, .train = {}, .test = {}, .test_name = run.options.score == EpochScore::kTest ? "test" : "validation"};
+  Curves curves{.epochs = run.options.epochs, .train = {}, .test = {}, .test_name = scored_name(run)};
   for (const TrainingPoint& point : run.curve)
     curves.train.push_back({.x = point.epoch, .train_loss = point.loss, .train_top1 = point.top1});
   for (const EpochRecord& epoch : run.history)
@@ -116,9 +114,8 @@ double examples_per_second(const TrainResult& run) {
 
 std::string book_lines(const TrainResult& run) {
   const EpochRecord last = run.history.empty() ? EpochRecord{} : run.history.back();
-  const char* const scored = run.options.score == EpochScore::kTest ? "test" : "validation";
   return fmt::format("loss {:.3f}, train acc {:.3f}, {} acc {:.3f}\n{:.1f} examples/sec on [{}]\n", last.train_loss, last.train_top1,
-                     scored, last.validation_top1, examples_per_second(run), run.options.device);
+                     scored_name(run), last.validation_top1, examples_per_second(run), run.options.device);
 }
 
 std::string comparison_to_text(const Comparison& comparison) {

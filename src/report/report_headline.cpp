@@ -59,8 +59,6 @@ std::string facts(const ReportContext& context) {
   return out + "</dl>";
 }
 
-const char* scored_name(const TrainResult& result) { return result.options.score == EpochScore::kTest ? "test" : "validation"; }
-
 ChartSeries series_of(const TrainResult& result, const char* name, double EpochRecord::*field) {
   ChartSeries series{.name = name, .points = {}};
   for (const EpochRecord& epoch : result.history) series.points.push_back({static_cast<double>(epoch.epoch), epoch.*field});
@@ -77,6 +75,8 @@ std::string chart_figure(const TrainResult& result, LineChart chart, double Epoc
 }
 
 }  // namespace
+
+const char* scored_name(const TrainResult& result) { return result.options.score == EpochScore::kTest ? "test" : "validation"; }
 
 std::string headline_section(const ReportContext& context) {
   return fmt::format("<div class=\"hero\">{}{}</div>", accuracy_figure(context), facts(context));

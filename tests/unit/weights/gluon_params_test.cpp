@@ -158,22 +158,8 @@ TEST(GluonParams, CutAtAnyByteTheyAreRefused) {
 }
 
 TEST(GluonParams, AChangedByteNeverLeavesTheFileUnlessItIsRefused) {
-  // The sanitizers judge this one: whatever the byte, the reader ends with a state dict or an Error.
   for (const std::string name : {"gluon_v3.params", "gluon_v1.params", "gluon_before_v1.params"}) {
-    const std::string whole = read_text_file(golden_dir() / name);
-    std::size_t refused = 0;
-    for (std::size_t i = 0; i < whole.size(); ++i) {
-      for (const int flip : {0x01, 0x80, 0xFF}) {
-        std::string changed = whole;
-        changed[i] = static_cast<char>(changed[i] ^ flip);
-        try {
-          read_gluon_params(bytes_of(changed));
-        } catch (const Error&) {
-          ++refused;
-        }
-      }
-    }
-    EXPECT_GT(refused, whole.size() / 4) << name;
+    expect_changed_bytes_are_survived(name, [](std::span<const std::byte> bytes) { read_gluon_params(bytes); });
   }
 }
 

@@ -19,13 +19,7 @@ StateDict mixed_state() {
 
 void expect_equal(const StateDict& a, const StateDict& b) {
   EXPECT_EQ(a.metadata, b.metadata);
-  ASSERT_EQ(a.tensors.size(), b.tensors.size());
-  for (std::size_t i = 0; i < a.tensors.size(); ++i) {
-    EXPECT_EQ(a.tensors[i].first, b.tensors[i].first);
-    EXPECT_EQ(a.tensors[i].second.dtype, b.tensors[i].second.dtype);
-    EXPECT_EQ(a.tensors[i].second.shape, b.tensors[i].second.shape);
-    EXPECT_EQ(text_of(a.tensors[i].second.data()), text_of(b.tensors[i].second.data()));
-  }
+  expect_equal_tensors(a, b);
 }
 
 TEST(Safetensors, WhatIsWrittenReadsBackEqualInOrder) {

@@ -78,25 +78,9 @@ TEST(TorchFiles, CutAtAnyByteTheyAreRefused) {
 }
 
 TEST(TorchFiles, AChangedByteNeverLeavesTheFileUnlessItIsRefused) {
-  // The sanitizers judge this one: whatever the byte, the reader ends with a state dict or an Error.
-  for (const std::string name : {"zip_without_crc.pth", "legacy_protocol4.pth", "python.safetensors"}) {
-    const std::string whole = read_text_file(golden_dir() / name);
-    std::size_t refused = 0;
-    for (std::size_t i = 0; i < whole.size(); ++i) {
-      for (const int flip : {0x01, 0x80, 0xFF}) {
-        std::string changed = whole;
-        changed[i] = static_cast<char>(changed[i] ^ flip);
-        try {
-          if (name.find("zip") == 0) read_torch_zip(bytes_of(changed));
-          if (name.find("legacy") == 0) read_torch_legacy(bytes_of(changed));
-          if (name.find("python") == 0) read_safetensors(bytes_of(changed));
-        } catch (const Error&) {
-          ++refused;
-        }
-      }
-    }
-    EXPECT_GT(refused, whole.size() / 4) << name;
-  }
+  expect_changed_bytes_are_survived("zip_without_crc.pth", [](std::span<const std::byte> bytes) { read_torch_zip(bytes); });
+  expect_changed_bytes_are_survived("legacy_protocol4.pth", [](std::span<const std::byte> bytes) { read_torch_legacy(bytes); });
+  expect_changed_bytes_are_survived("python.safetensors", [](std::span<const std::byte> bytes) { read_safetensors(bytes); });
 }
 
 TEST(TorchFiles, TheFuzzersCorpusEndsInAStateDictOrAnError) {

@@ -25,15 +25,7 @@ StateDict all_kinds() {
 TEST(TorchWrite, WhatIsWrittenReadsBackEqualInOrder) {
   const TempDir folder;
   write_torch_zip(folder / "a.pth", all_kinds());
-  const StateDict expected = all_kinds();
-  const StateDict actual = read_weights(folder / "a.pth");
-  ASSERT_EQ(actual.tensors.size(), expected.tensors.size());
-  for (std::size_t i = 0; i < expected.tensors.size(); ++i) {
-    EXPECT_EQ(actual.tensors[i].first, expected.tensors[i].first);
-    EXPECT_EQ(actual.tensors[i].second.dtype, expected.tensors[i].second.dtype);
-    EXPECT_EQ(actual.tensors[i].second.shape, expected.tensors[i].second.shape);
-    EXPECT_EQ(text_of(actual.tensors[i].second.data()), text_of(expected.tensors[i].second.data()));
-  }
+  expect_equal_tensors(read_weights(folder / "a.pth"), all_kinds());
 }
 
 TEST(TorchWrite, EqualStatesGiveEqualFilesWithAlignedRecords) {

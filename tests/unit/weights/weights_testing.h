@@ -39,6 +39,34 @@ std::string little_endian(T value) {
 
 inline std::string error_of(const std::function<void()>& action) { return error_of(action, ErrorCategory::kModel); }
 
+// Every byte of a file changed in turn, in three ways: whatever the byte, `read` ends with a state dict or an Error; the sanitizers judge.
+inline void expect_changed_bytes_are_survived(const std::string& name, const std::function<void(std::span<const std::byte>)>& read) {
+  const std::string whole = read_text_file(golden_dir() / name);
+  std::size_t refused = 0;
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    for (const int flip : {0x01, 0x80, 0xFF}) {
+      std::string changed = whole;
+      changed[i] = static_cast<char>(changed[i] ^ flip);
+      try {
+        read(bytes_of(changed));
+      } catch (const Error&) {
+        ++refused;
+      }
+    }
+  }
+  EXPECT_GT(refused, whole.size() / 4) << name;
+}
+
+inline void expect_equal_tensors(const StateDict& a, const StateDict& b) {
+  ASSERT_EQ(a.tensors.size(), b.tensors.size());
+  for (std::size_t i = 0; i < a.tensors.size(); ++i) {
+    EXPECT_EQ(a.tensors[i].first, b.tensors[i].first);
+    EXPECT_EQ(a.tensors[i].second.dtype, b.tensors[i].second.dtype);
+    EXPECT_EQ(a.tensors[i].second.shape, b.tensors[i].second.shape);
+    EXPECT_EQ(text_of(a.tensors[i].second.data()), text_of(b.tensors[i].second.data()));
+  }
+}
+
 struct ZipPart {
   std::string name;
   std::string contents;

@@ -1,0 +1,39 @@
+// What the ResNets of torchvision and of Gluon share.
+//
+// Thread-safety and ownership: as the layers (model/layers.h).
+#pragma once
+
+#include <ATen/ops/max_pool2d.h>
+#include <ATen/ops/relu.h>
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "model/layers.h"
+
+namespace headstart {
+
+inline constexpr std::int64_t kBottleneckExpansion = 4;
+
+// Behind the first convolution: 3x3, stride 2.
+inline at::Tensor stem_pool(const at::Tensor& x) { return at::max_pool2d(x, {3, 3}, {2, 2}, {1, 1}); }
+
+// torchvision's residual block, and version 1 of Gluon's: convolutions with norms and ReLU between them, plus the (projected) input, then
+// ReLU. The ReLUs and the addition work in place: batch norm's backward needs its input, not its output.
+struct PostNormBlock {
+  std::vector<ConvolutionNorm> body;
+  std::optional<ConvolutionNorm> downsample;
+
+  at::Tensor operator()(const at::Tensor& x, NormMode mode) const {
+    at::Tensor y = x;
+    for (std::size_t i = 0; i < body.size(); ++i) {
+      y = body[i](y, mode);
+      if (i + 1 < body.size()) at::relu_(y);
+    }
+    y += downsample ? (*downsample)(x, mode) : x;
+    return at::relu_(y);
+  }
+};
+
+}  // namespace headstart
