@@ -3,7 +3,8 @@
 #
 # TorchConfig.cmake is not used: that of a CUDA wheel asks for the CUDA toolkit even where only the CPU library is linked.
 #
-# Target: LibTorch::LibTorch (torch_cpu, c10; with HEADSTART_CUDA also torch_cuda, c10_cuda). Variable: LibTorch_LIBRARY_DIR.
+# Target: LibTorch::LibTorch (torch_cpu, c10; with HEADSTART_CUDA also torch_cuda, c10_cuda). Variables: LibTorch_LIBRARY_DIR,
+# LibTorch_C10D_INCLUDE_DIRS.
 if(HEADSTART_CUDA)
   set(_libtorch_own libtorch-cuda)
 else()
@@ -40,6 +41,12 @@ if(LibTorch_FOUND AND NOT TARGET LibTorch::LibTorch)
     endif()
   endforeach()
   target_include_directories(LibTorch::LibTorch INTERFACE ${_libtorch_headers})
+  # What torch/csrc/distributed includes beside: LibTorch's own API folder, and for NCCL the headers of CUDA and NCCL, where the wheels put them.
+  set(LibTorch_C10D_INCLUDE_DIRS ${_libtorch_headers}/torch/csrc/api/include)
+  if(HEADSTART_CUDA)
+    file(GLOB _libtorch_nvidia ${_libtorch_root}/../nvidia/*/include)
+    list(APPEND LibTorch_C10D_INCLUDE_DIRS ${_libtorch_nvidia})
+  endif()
   target_link_libraries(LibTorch::LibTorch INTERFACE ${LibTorch_CPU_LIBRARY} ${LibTorch_C10_LIBRARY})
   if(HEADSTART_CUDA)
     # Nothing refers to torch_cuda by symbol: it registers its kernels when it is loaded, so the linker must not drop it.

@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <new>
 #include <string>
 #include <vector>
 
+#include "headstart/distributed.h"
 #include "headstart/error.h"
 #include "interrupt.h"
 #include "options.h"
@@ -71,6 +73,7 @@ std::unique_ptr<CLI::App> make_app(Context& context) {
   app->require_subcommand(1);
   app->footer(kFooter);
   add_train(*app, context);
+  add_launch(*app, context);
   add_eval(*app, context);
   add_predict(*app, context);
   add_inspect(*app, context);
@@ -134,6 +137,7 @@ CLI::App* add_command(CLI::App& app, Context& context, const std::string& name, 
 int run(int argc, char** argv) {
   install_signal_handlers();
   Context context;
+  context.arguments.assign(argv + std::min(argc, 1), argv + argc);
   try {
     return parse_and_run(argc, argv, context);
   } catch (const OutputClosed&) {
@@ -141,6 +145,8 @@ int run(int argc, char** argv) {
     signal(SIGPIPE, SIG_DFL);
     raise(SIGPIPE);
     return 128 + SIGPIPE;
+  } catch (const ReportedError& error) {
+    return exit_code(error.category());
   } catch (const Error& error) {
     return report(context, error.category(), error.what());
   } catch (const std::filesystem::filesystem_error& error) {

@@ -3,6 +3,8 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <string>
+#include <vector>
 
 #include "terminal.h"
 
@@ -11,11 +13,13 @@ namespace headstart::cli {
 // What a subcommand works with. A chosen subcommand leaves its work in `action`; it runs when the whole command line has been understood.
 struct Context {
   Console console;
+  std::vector<std::string> arguments;  // the command line behind the program's name
   std::function<void()> action;
 };
 
 // Adds one subcommand each (one file each). `context` outlives the app.
 void add_train(CLI::App& app, Context& context);
+void add_launch(CLI::App& app, Context& context);
 void add_eval(CLI::App& app, Context& context);
 void add_predict(CLI::App& app, Context& context);
 void add_inspect(CLI::App& app, Context& context);

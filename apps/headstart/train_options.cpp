@@ -91,16 +91,26 @@ void add_recipe_options(CLI::App& command, TrainOptions& options) {
                    "train: batch statistics; frozen-statistics: the source model's, scale and shift trained; frozen: nothing changes " +
                        fmt::format("(default: ResNets {}, EfficientNet-Lite {}, head {})", word_of(kBatchNormPolicies, tune.batch_norm),
                                    word_of(kBatchNormPolicies, lite_tune.batch_norm), word_of(kBatchNormPolicies, head.batch_norm))));
+  group(command.add_flag("--sync-batch-norm", options.sync_batch_norm,
+                         "With several processes: batch statistics of the whole batch (default: of each process's share)"));
   group(add_count(command, "--accumulate", options.accumulate, 1, "Batches an optimizer step (default: 1)"));
   group(add_number(command, "--clip-norm", options.clip_norm, {}, "Largest gradient norm; 0 clips nothing (default: 0)"));
 }
 
-void add_machine_options(CLI::App& command, TrainOptions& options) {
+void add_machine_options(CLI::App& command, TrainRequest& request) {
+  TrainOptions& options = request.options;
   add_device_option(command, options.device, "Where to compute (default: auto, the first GPU that LibTorch can use, else the processor)");
   add_choice(command, "--precision", options.precision, kPrecisions,
              "Number format of the network (default: auto, bfloat16 where the device is fast with it)")
       ->group("Machine");
-  add_count(command, "--threads", options.threads, 0, "Threads (default: 0, all cores)")->group("Machine");
+  command
+      .add_option(
+          "--devices", request.devices,
+          "Several devices, a process each: every GPU, or those with these numbers; cpu with headstart launch (default: one device)")
+      ->type_name("all|cpu|0,1,...")
+      ->group("Machine");
+  add_count(command, "--threads", options.threads, 0, "Threads of a process (default: 0, all cores, divided among the machine's processes)")
+      ->group("Machine");
 }
 
 std::array<float, 3> parse_channels(const std::string& option, const std::string& text, const NumberRange& range) {
@@ -164,7 +174,7 @@ void add_augmentation_options(CLI::App& command, Augmentation& augmentation) {
 void add_train_options(CLI::App& command, TrainRequest& request) {
   add_run_options(command, request);
   add_recipe_options(command, request.options);
-  add_machine_options(command, request.options);
+  add_machine_options(command, request);
   add_pixel_options(command, request);
   add_augmentation_options(command, request.options.augmentation);
 }
@@ -192,7 +202,7 @@ ResumeOptions resume_options(const CLI::App& command, const TrainRequest& reques
   if (!request.options.photos.empty()) resume.photos = request.options.photos;
   if (given(command, "--device")) resume.device = request.options.device;
   // Not compared: what names the run, and what does not change its bits.
-  const std::vector<std::string> own = {"resume", "device", "log_file", "quiet", "verbose", "out"};
+  const std::vector<std::string> own = {"resume", "device", "devices", "log_file", "quiet", "verbose", "out"};
   for (const auto& [name, value] : given_options(command)) {
     if (std::find(own.begin(), own.end(), name) != own.end()) continue;
     const bool is_file = name == "model" && std::filesystem::is_regular_file(value);

@@ -16,6 +16,7 @@ struct TrainRequest {
   TrainOptions options;
   std::optional<std::filesystem::path> resume;  // the run folder to go on with
   std::filesystem::path log_file;
+  std::string devices;  // the --devices list
   // Parts of the source model's own preprocessing that are replaced.
   std::optional<ResizeMode> resize;
   std::optional<int> resize_size, crop_size;

@@ -110,7 +110,9 @@ void TrainView::on_start(const ResolvedOptions& options, const Catalog& catalog)
   row("classes", classes_text(catalog));
   row("model", options.architecture + source);
   row("recipe", recipe_text(options));
-  row("device", fmt::format("{}, {}, {}", options.device, count_text(options.threads, "thread"), word_of(kPrecisions, options.precision)));
+  const std::string processes = options.processes > 1 ? fmt::format(", in each of {} processes", options.processes) : "";
+  row("device", fmt::format("{}, {}, {}{}", options.device, count_text(options.threads, "thread"), word_of(kPrecisions, options.precision),
+                            processes));
   row("run", shown(options.out));
   for (const Problem& problem : catalog.problems) console_.warn(problem_text(problem));
 }

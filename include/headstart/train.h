@@ -4,7 +4,8 @@
 // run.json, dataset.csv, predictions.csv and report.html. A run that is stopped at any instant is continued by resume_training() and ends
 // bit-equal to one that was never stopped (same machine, device and thread count).
 // Thread-safety: one training at a time in a process (LibTorch's thread count is global). Callbacks come on the calling thread.
-// Errors: kUsage (options), kData (photos), kModel (source model), kFile, kTraining (NaN or infinite loss), kDevice, kInterrupted.
+// Errors: kUsage (options), kData (photos), kModel (source model), kFile, kTraining (NaN or infinite loss), kDevice, kInterrupted, kNetwork
+// (another process of the group is gone).
 #pragma once
 
 #include <cstdint>
@@ -17,6 +18,7 @@
 
 #include "headstart/classifier.h"
 #include "headstart/dataset.h"
+#include "headstart/distributed.h"
 #include "headstart/evaluate.h"
 #include "headstart/log.h"
 #include "headstart/preprocess.h"
@@ -107,11 +109,13 @@ struct TrainOptions {
   double label_smoothing = 0;
   Imbalance imbalance = Imbalance::kNone;
   std::optional<BatchNormPolicy> batch_norm;
-  int accumulate = 1;    // batches per optimizer step
-  double clip_norm = 0;  // global gradient norm; 0: no clipping
+  bool sync_batch_norm = false;  // batch statistics over the whole batch, not over each process's share of it
+  int accumulate = 1;            // batches per optimizer step
+  double clip_norm = 0;          // global gradient norm; 0: no clipping
   Precision precision = Precision::kAuto;
   std::string device = "auto";
-  int threads = 0;  // 0: all cores
+  int threads = 0;                         // 0: all cores, divided among the processes of this machine
+  std::optional<Distributed> distributed;  // one of several processes; batch_size is that of all of them together
   std::uint64_t seed = 0;
   double validation_fraction = 0.2;
   double max_unreadable_share = 0.1;           // of a split; more and training stops with Error(kData)
@@ -149,11 +153,13 @@ struct ResolvedOptions {
   double label_smoothing = 0;
   Imbalance imbalance = Imbalance::kNone;
   BatchNormPolicy batch_norm = BatchNormPolicy::kTrain;
+  bool sync_batch_norm = false;
   int accumulate = 1;
   double clip_norm = 0;
   Precision precision = Precision::kFloat32;  // never kAuto
   std::string device;                         // never "auto"
   int threads = 1;
+  int processes = 1;  // that train together; the file and the figures are rank 0's
   std::uint64_t seed = 0;
   double validation_fraction = 0;
   double max_unreadable_share = 0;
@@ -219,6 +225,7 @@ struct TrainResult {
   std::filesystem::path report_file;
 };
 
+// With `distributed`, on ranks other than 0 the result holds options and history; scores and files are rank 0's.
 TrainResult train(const TrainOptions& options, const TrainCallbacks& callbacks = {});
 
 // What the publisher of the source model that `options` name does to a photo: the start for those who change a part of it
@@ -232,6 +239,7 @@ struct ResumeOptions {
   std::map<std::string, std::string> expected;  // option name as in run.json ("epochs", "lr", …) → the value that the caller insists on
   std::optional<std::filesystem::path> photos;  // when the folder has moved
   std::optional<std::string> device;            // must match the run's to be bit-equal; another one is allowed and logged
+  std::optional<Distributed> distributed;       // as many processes as the run was begun with, or another number, which is logged
   LogSink log;
 };
 TrainResult resume_training(const ResumeOptions& options, const TrainCallbacks& callbacks = {});

@@ -48,7 +48,7 @@ struct Block {
   ConvolutionNorm depthwise, project;
   bool skip = false;
 
-  at::Tensor operator()(const at::Tensor& x, NormMode mode) const {
+  at::Tensor operator()(const at::Tensor& x, NormPass mode) const {
     at::Tensor y = expand ? relu6_((*expand)(x, mode)) : x;
     y = relu6_(depthwise(y, mode));
     y = project(y, mode);
@@ -78,7 +78,7 @@ class EfficientNetLite final : public LayeredNetwork {
     add_output_layer(std::string(self.head_prefix), kHeadChannels, classes);
   }
 
-  at::Tensor features(const at::Tensor& x, NormMode norm) override {
+  at::Tensor features(const at::Tensor& x, NormPass norm) override {
     at::Tensor y = relu6_(stem_(x, norm));
     for (const Block& block : blocks_) y = block(y, norm);
     return global_average(relu6_(head_(y, norm)));

@@ -38,7 +38,7 @@ struct BlockV2 {
   std::vector<Layer> body;
   std::optional<Convolution> downsample;
 
-  at::Tensor operator()(const at::Tensor& x, NormMode mode) const {
+  at::Tensor operator()(const at::Tensor& x, NormPass mode) const {
     at::Tensor shortcut = x;
     at::Tensor y = x;
     for (std::size_t i = 0; i < body.size(); ++i) {
@@ -86,7 +86,7 @@ class GluonResNet : public LayeredNetwork {
     return layer;
   }
 
-  at::Tensor through_blocks(at::Tensor x, NormMode norm) const {
+  at::Tensor through_blocks(at::Tensor x, NormPass norm) const {
     for (const Block& block : blocks_) x = block(x, norm);
     return x;
   }
@@ -104,7 +104,7 @@ class ResNetV1 final : public GluonResNet<PostNormBlock> {
     add_output_layer(std::string(self.head_prefix), channels, classes);
   }
 
-  at::Tensor features(const at::Tensor& x, NormMode norm) override {
+  at::Tensor features(const at::Tensor& x, NormPass norm) override {
     at::Tensor y = stem_(x, norm);
     return global_average(through_blocks(stem_pool(at::relu_(y)), norm));
   }
@@ -143,7 +143,7 @@ class ResNetV2 final : public GluonResNet<BlockV2> {
     add_output_layer(std::string(self.head_prefix), channels, classes);
   }
 
-  at::Tensor features(const at::Tensor& x, NormMode norm) override {
+  at::Tensor features(const at::Tensor& x, NormPass norm) override {
     at::Tensor y = stem_(input_norm_(x, norm), norm);
     y = final_norm_(through_blocks(stem_pool(at::relu_(y)), norm), norm);
     return global_average(at::relu_(y));

@@ -1,9 +1,7 @@
 #include "model/layers.h"
 
-#include <ATen/ops/adaptive_avg_pool2d.h>
-#include <ATen/ops/batch_norm.h>
-#include <ATen/ops/constant_pad_nd.h>
-#include <ATen/ops/conv2d.h>
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -18,6 +16,69 @@ namespace {
 std::int64_t same_padding(std::int64_t size, const ConvolutionShape& shape) {
   const std::int64_t output = (size + shape.stride - 1) / shape.stride;
   return std::max<std::int64_t>((output - 1) * shape.stride + shape.kernel - size, 0);
+}
+
+// Of a batch that is spread over processes: float32 [C] each, and the number of values a channel, float64 [].
+struct SharedStatistics {
+  at::Tensor mean, variance, count;
+};
+
+// One sum over the processes of count, sums and sums of squares in float64, where their difference is exact enough. The sums come from the
+// shares' means and variances, which LibTorch computes as it does for a batch of one process.
+SharedStatistics shared_statistics(const at::Tensor& x, const SumOverProcesses& sum) {
+  const std::int64_t channels = x.size(1);
+  const std::int64_t count = x.numel() / channels;
+  at::Tensor sums = at::zeros({2 * channels + 1}, x.options().dtype(at::kDouble));
+  if (count > 0) {
+    // Float32 scratch for running statistics: with it, the statistics of a bfloat16 x are float32.
+    const at::Tensor scratch = at::zeros({2, channels}, x.options().dtype(at::kFloat));
+    const auto [mean, variance] = at::batch_norm_update_stats(x, scratch[0], scratch[1], /*momentum=*/0);
+    const at::Tensor wide = mean.to(at::kDouble);
+    sums = at::cat({wide, variance.to(at::kDouble) + wide * wide, at::ones({1}, wide.options())}).mul_(static_cast<double>(count));
+  }
+  sum(sums);
+  const at::Tensor total = sums[2 * channels];
+  const at::Tensor mean = sums.narrow(0, 0, channels) / total;
+  const at::Tensor variance = (sums.narrow(0, channels, channels) / total - mean * mean).clamp_min_(0);
+  return {mean.to(at::kFloat), variance.to(at::kFloat), total};
+}
+
+// The gradient of x where the statistics depend on it. With constant statistics batch norm's is g = dy * weight / sigma; of the whole
+// batch's g that leaves out its mean and its share along the normalised x: g - mean(g) - xhat * mean(g * xhat) (Ioffe & Szegedy 2015,
+// section 3).
+at::Tensor shared_gradient(const at::Tensor& g, const at::Tensor& x, const SharedStatistics& statistics, double eps,
+                           const SumOverProcesses& sum) {
+  const c10::NoGradGuard no_gradients;
+  const std::int64_t channels = x.size(1);
+  const auto by_channel = [&](const at::Tensor& values) { return values.to(at::kFloat).view({1, channels, 1, 1}); };
+  const at::Tensor normalised = (x.to(at::kFloat) - by_channel(statistics.mean)).mul_(by_channel(at::rsqrt(statistics.variance + eps)));
+  const at::Tensor wide = g.to(at::kFloat);
+  at::Tensor sums = at::cat({wide.sum({0, 2, 3}, false, at::kDouble), (wide * normalised).sum({0, 2, 3}, false, at::kDouble)});
+  sum(sums);
+  sums /= statistics.count;
+  const at::Tensor along = normalised.mul_(by_channel(sums.narrow(0, channels, channels)));
+  return (wide - by_channel(sums.narrow(0, 0, channels))).sub_(along).to(g.scalar_type());
+}
+
+at::Tensor shared_batch_norm(const BatchNorm& norm, const at::Tensor& x, const SumOverProcesses& sum) {
+  SharedStatistics statistics;
+  {
+    const c10::NoGradGuard no_gradients;
+    statistics = shared_statistics(x, sum);
+    const at::Tensor unbiased = (statistics.variance * (statistics.count / (statistics.count - 1))).to(at::kFloat);
+    at::Tensor running_mean = norm.running_mean, running_var = norm.running_var;
+    running_mean.lerp_(statistics.mean, norm.options.momentum);
+    running_var.lerp_(unbiased, norm.options.momentum);
+  }
+  at::Tensor input = x;
+  if (x.requires_grad()) {
+    input = x.view_as(x);  // what flows back through here, and not past it
+    input.register_hook([share = x.detach(), statistics, eps = norm.options.eps, &sum](const at::Tensor& gradient) {
+      return shared_gradient(gradient, share, statistics, eps, sum);
+    });
+  }
+  return at::batch_norm(input, norm.weight, norm.bias, statistics.mean, statistics.variance, /*training=*/false, norm.options.momentum,
+                        norm.options.eps, /*cudnn_enabled=*/true);
 }
 
 }  // namespace
@@ -40,8 +101,9 @@ at::Tensor Convolution::operator()(const at::Tensor& x) const {
   return at::conv2d(x, cast, cast_bias, stride, padding, dilation, shape.groups);
 }
 
-at::Tensor BatchNorm::operator()(const at::Tensor& x, NormMode mode) const {
-  const bool batch = mode == NormMode::kBatchStatistics;
+at::Tensor BatchNorm::operator()(const at::Tensor& x, NormPass mode) const {
+  const bool batch = mode.mode == NormMode::kBatchStatistics;
+  if (batch && mode.shared != nullptr) return shared_batch_norm(*this, x, *mode.shared);
   if (batch && x.numel() == x.size(1)) {
     throw Error(ErrorCategory::kUsage,
                 fmt::format("batch norm: a batch of one photo leaves one value for each of {} channels, which has no "

@@ -46,19 +46,20 @@ struct BatchNormOptions {
   NormNames names = NormNames::kWeightBias;
 };
 
-// Normalises over N, H, W. x [N, C, H, W] → the same shape. Throws Error(kUsage) when there is one value a channel to take statistics from.
+// Normalises over N, H, W. x [N, C, H, W] → the same shape. Throws Error(kUsage) when there is one value a channel to take statistics from
+// (shared statistics: the caller sees to it that the whole batch has two photos or more).
 struct BatchNorm {
   at::Tensor weight, bias, running_mean, running_var;  // [C]; weight may be undefined: a scale of 1
   BatchNormOptions options;
 
-  at::Tensor operator()(const at::Tensor& x, NormMode mode) const;
+  at::Tensor operator()(const at::Tensor& x, NormPass mode) const;
 };
 
 struct ConvolutionNorm {
   Convolution convolution;
   BatchNorm norm;
 
-  at::Tensor operator()(const at::Tensor& x, NormMode mode) const { return norm(convolution(x), mode); }
+  at::Tensor operator()(const at::Tensor& x, NormPass mode) const { return norm(convolution(x), mode); }
 };
 
 // x [N, C, H, W] → mean over H and W, [N, C].

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -44,6 +45,18 @@ enum class NormMode {
   kRunningStatistics,  // normalise with running statistics, leave them alone
 };
 
+// Adds up a float64 tensor over the processes that share a batch, in place; called in the same order in each of them.
+using SumOverProcesses = std::function<void(at::Tensor&)>;
+
+// How batch norms work in one pass.
+struct NormPass {
+  NormPass(NormMode mode_in, const SumOverProcesses* shared_in = nullptr) : mode(mode_in), shared(shared_in) {}  // a mode alone is enough
+  NormMode mode;
+  // With kBatchStatistics: those of the whole batch, of which x is this process's share, perhaps none of it. Must outlive the backward
+  // pass.
+  const SumOverProcesses* shared;
+};
+
 struct NewHead {
   std::uint64_t seed = 0;
   HeadInit weight = HeadInit::kXavier;
@@ -55,10 +68,10 @@ class Network {
   virtual ~Network() = default;
 
   // x [N, 3, H, W] → pooled features [N, feature_count()], in x's dtype.
-  virtual at::Tensor features(const at::Tensor& x, NormMode norm) = 0;
+  virtual at::Tensor features(const at::Tensor& x, NormPass norm) = 0;
   // features → logits [N, classes], float32.
   at::Tensor head(const at::Tensor& features) const;
-  at::Tensor forward(const at::Tensor& x, NormMode norm) { return head(features(x, norm)); }
+  at::Tensor forward(const at::Tensor& x, NormPass norm) { return head(features(x, norm)); }
 
   std::int64_t feature_count() const;
   std::int64_t classes() const;

@@ -25,7 +25,7 @@ struct PostNormBlock {
   std::vector<ConvolutionNorm> body;
   std::optional<ConvolutionNorm> downsample;
 
-  at::Tensor operator()(const at::Tensor& x, NormMode mode) const {
+  at::Tensor operator()(const at::Tensor& x, NormPass mode) const {
     at::Tensor y = x;
     for (std::size_t i = 0; i < body.size(); ++i) {
       y = body[i](y, mode);

@@ -28,7 +28,7 @@ class ResNet final : public LayeredNetwork {
     add_output_layer(std::string(self.head_prefix), channels, classes);
   }
 
-  at::Tensor features(const at::Tensor& x, NormMode norm) override {
+  at::Tensor features(const at::Tensor& x, NormPass norm) override {
     at::Tensor y = stem_(x, norm);
     y = stem_pool(at::relu_(y));
     for (const PostNormBlock& block : blocks_) y = block(y, norm);

@@ -218,6 +218,8 @@ std::vector<Option> run_options() {
           "label_smoothing", [](auto& o) -> auto& { return o.label_smoothing; }, 0, 1),
       choice_option("imbalance", [](auto& o) -> auto& { return o.imbalance; }, {"none", "class-weights", "balanced-sampler"}),
       choice_option("batch_norm", [](auto& o) -> auto& { return o.batch_norm; }, {"train", "frozen-statistics", "frozen"}),
+      switch_option(
+          "sync_batch_norm", [](auto& o) -> auto& { return o.sync_batch_norm; }, true, false),
       count_option(
           "accumulate", [](auto& o) -> auto& { return o.accumulate; }, 1),
       number_option(
@@ -227,6 +229,8 @@ std::vector<Option> run_options() {
           "device", [](auto& o) -> auto& { return o.device; }),
       count_option(
           "threads", [](auto& o) -> auto& { return o.threads; }, 0),
+      count_option(
+          "processes", [](auto& o) -> auto& { return o.processes; }, 1),
       seed_option(),
       number_option(
           "validation_fraction", [](auto& o) -> auto& { return o.validation_fraction; }, 0, 1),

@@ -89,10 +89,7 @@ Checkpoint unpack(const StateDict& file) {
   return checkpoint;
 }
 
-}  // namespace
-
-void write_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint) {
-  expect_finite(checkpoint.model);
+StateDict pack(const Checkpoint& checkpoint) {
   StateDict file;
   append(file, "model.", checkpoint.model);
   append(file, "optimizer.", checkpoint.optimizer);
@@ -101,8 +98,19 @@ void write_checkpoint(const std::filesystem::path& path, const Checkpoint& check
   file.metadata["run"] = run_to_json(checkpoint.progress);
   file.metadata["position"] = to_json(checkpoint.position, checkpoint.sums).dump();
   file.metadata["provenance"] = nlohmann::json(checkpoint.provenance).dump();
-  write_safetensors(path, file);
+  return file;
 }
+
+}  // namespace
+
+void write_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint) {
+  expect_finite(checkpoint.model);
+  write_safetensors(path, pack(checkpoint));
+}
+
+std::string checkpoint_bytes(const Checkpoint& checkpoint) { return safetensors_bytes(pack(checkpoint)); }
+
+Checkpoint checkpoint_from_bytes(const std::string& bytes) { return unpack(read_safetensors(std::as_bytes(std::span(bytes)))); }
 
 Checkpoint read_checkpoint(const std::filesystem::path& path) {
   try {

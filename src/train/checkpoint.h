@@ -49,4 +49,8 @@ struct Checkpoint {
 void write_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint);
 Checkpoint read_checkpoint(const std::filesystem::path& path);
 
+// The file's contents, for the ranks that do not see the run folder.
+std::string checkpoint_bytes(const Checkpoint& checkpoint);
+Checkpoint checkpoint_from_bytes(const std::string& bytes);
+
 }  // namespace headstart

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <utility>
 
@@ -13,7 +14,8 @@
 namespace headstart {
 namespace {
 
-bool stop_asked(const Run& run) { return run.callbacks.should_stop && run.callbacks.should_stop(); }
+// The same answer on every rank, so that all of them stop after the same step.
+bool stop_asked(const Run& run) { return run.group.any(run.callbacks.should_stop && run.callbacks.should_stop()); }
 
 // ---- steps
 
@@ -128,6 +130,7 @@ EpochRecord validate_epoch(Run& run) {
 
 // The model file before the checkpoint: a kill between the two repeats some steps, and writes the same model file again.
 void save(Run& run) {
+  if (!run.group.leads()) return;
   if (std::exchange(run.best_unsaved, false)) run.folder.save_model(run.state, run.state.best);
   Checkpoint checkpoint = run.state;
   add_unreadable(checkpoint.progress.unreadable, run.workload->skipped());
@@ -162,6 +165,48 @@ void finish_epoch(Run& run, EpochRecord record) {
   if (run.callbacks.on_epoch) run.callbacks.on_epoch(record);
 }
 
+// ---- parts of a step
+
+// Fills in how many photos of each batch all ranks have together; returns the weight of all of them in the loss.
+double share_counts(const Run& run, std::vector<LearningBatch>& batches) {
+  std::vector<double> counts = {0};
+  for (const LearningBatch& batch : batches) {
+    counts.front() += loss_weight(run, batch);
+    counts.push_back(static_cast<double>(batch.count));
+  }
+  run.group.sum(counts);
+  for (std::size_t i = 0; i < batches.size(); ++i) batches[i].group_count = static_cast<std::int64_t>(counts[i + 1]);
+  return counts.front();
+}
+
+// Adds the batch's gradients to those of the step, and its loss and answers to the sums.
+void learn(Run& run, const LearningBatch& batch, double weight, EpochSums& step) {
+  const at::Tensor logits = run.workload->logits(batch);
+  const at::Tensor labels = batch.count > 0 ? batch.labels : at::empty({0}, logits.options().dtype(at::kLong));
+  const at::Tensor loss =
+      at::cross_entropy_loss(logits, labels, run.class_weights, at::Reduction::Sum, /*ignore_index=*/-100, run.options().label_smoothing);
+  (run.options().loss == LossReduction::kSum ? loss : loss / weight).backward();
+  step.loss += loss.item<double>();
+  if (batch.count > 0) step.correct += logits.argmax(1).eq(labels).sum().item<std::int64_t>();
+}
+
+void sum_over_ranks(const Group& group, EpochSums& step) {
+  std::array<double, 4> values = {step.loss, static_cast<double>(step.correct), static_cast<double>(step.photos),
+                                  static_cast<double>(step.requested)};
+  group.sum(values);
+  step.loss = values[0];
+  step.correct = static_cast<std::int64_t>(values[1]);
+  step.photos = static_cast<std::int64_t>(values[2]);
+  step.requested = static_cast<std::int64_t>(values[3]);
+}
+
+// The photos that no rank could read so far.
+void note_skipped(Run& run) {
+  const std::vector<Problem> skipped = gather_problems(run.group, run.workload->skipped());
+  add_unreadable(run.state.progress.unreadable, skipped);
+  check_unreadable(skipped, run.catalog.train.size(), Split::kTrain, run.options());
+}
+
 [[noreturn]] void stop(Run& run) {
   save(run);
   throw Error(ErrorCategory::kInterrupted,
@@ -185,25 +230,28 @@ void fit(Run& run) {
   }
 }
 
-void train_step(Run& run, std::span<const LearningBatch> batches, double lr) {
-  EpochSums& sums = run.state.sums;
-  double weight = 0;
-  for (const LearningBatch& batch : batches) weight += loss_weight(run, batch);
+// Losses, gradients and counts are sums over photos, so it does not matter which rank has which of them, or none.
+void train_step(Run& run, std::span<const LearningBatch> asked, double lr) {
+  std::vector<LearningBatch> batches(asked.begin(), asked.end());
+  const double weight = share_counts(run, batches);
+  EpochSums step;
   for (const LearningBatch& batch : batches) {
-    sums.requested += batch.requested;
-    if (batch.count == 0) continue;
-    const at::Tensor logits = run.workload->logits(batch);
-    const at::Tensor loss = at::cross_entropy_loss(logits, batch.labels, run.class_weights, at::Reduction::Sum, /*ignore_index=*/-100,
-                                                   run.options().label_smoothing);
-    const double batch_loss = loss.item<double>();
-    if (!std::isfinite(batch_loss)) report_divergence(run, batch_loss, lr);
-    (run.options().loss == LossReduction::kSum ? loss : loss / weight).backward();
-    sums.loss += batch_loss;
-    sums.correct += logits.argmax(1).eq(batch.labels).sum().item<std::int64_t>();
-    sums.photos += batch.count;
+    step.requested += batch.requested;
+    step.photos += batch.count;
+    const bool everyone = shares_statistics(run.options(), run.group) && batch.group_count > 0;
+    if (batch.count > 0 || everyone) learn(run, batch, weight, step);
   }
-  if (weight == 0) return;  // not one of the photos could be read
+  sum_over_ranks(run.group, step);
+  if (!std::isfinite(step.loss)) report_divergence(run, step.loss, lr);
+  EpochSums& sums = run.state.sums;
+  sums.loss += step.loss;
   sums.weight += weight;
+  sums.correct += step.correct;
+  sums.photos += step.photos;
+  sums.requested += step.requested;
+  if (step.photos < step.requested) note_skipped(run);
+  if (weight == 0) return;  // not one of the photos could be read
+  run.group.sum_gradients(run.network->parameters());
   if (run.options().clip_norm > 0) run.optimizer->clip_gradients(run.options().clip_norm);
   run.optimizer->step(lr);
 }

@@ -28,6 +28,7 @@ struct Run {
   Catalog catalog;
   RunFolder folder;
   TrainCallbacks callbacks;
+  Group group = {};  // whose ranks take every step together
   std::unique_ptr<Network> network;
   std::unique_ptr<Workload> workload;
   std::unique_ptr<Optimizer> optimizer;
@@ -44,8 +45,8 @@ struct Run {
 // Trains from state.position until all epochs are done. Leaves the best weights in state.best.
 void fit(Run& run);
 
-// One optimizer step on the photos of `batches`, as if they were one batch. Adds to the sums; throws Error(kTraining) before the weights
-// are touched when the loss is not finite.
+// One optimizer step on the photos of `batches`, the shares of all ranks, as if they were one batch. Adds to the sums; throws
+// Error(kTraining) before the weights are touched when the loss is not finite, Error(kData) when too many photos cannot be read.
 void train_step(Run& run, std::span<const LearningBatch> batches, double lr);
 
 }  // namespace headstart

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <string_view>
 
@@ -74,6 +75,18 @@ void check_scoring(const ResolvedOptions& r) {
   if (r.score != EpochScore::kTest || r.keep == Keep::kLast) return;
   throw Error(ErrorCategory::kUsage,
               "training: with score test, keep must be last: the best epoch would be chosen by the photos that it is judged on");
+}
+
+void check_group(const ResolvedOptions& r) {
+  if (r.batch_size < r.processes) {
+    throw Error(ErrorCategory::kUsage,
+                fmt::format("training: option batch_size ({}) must be {} or more, so that each of the processes has a "
+                            "photo of a batch",
+                            r.batch_size, r.processes));
+  }
+  if (!r.sync_batch_norm || r.batch_norm == BatchNormPolicy::kTrain) return;
+  throw Error(ErrorCategory::kUsage,
+              "training: option sync_batch_norm needs batch_norm train: with frozen statistics there is nothing to synchronise");
 }
 
 std::filesystem::path free_run_folder(const std::filesystem::path& photos) {
@@ -167,9 +180,19 @@ void check_options(const TrainOptions& options) {
          options.max_unreadable_share);
 }
 
+int rank_threads(int threads, const std::optional<Distributed>& group) {
+  return threads > 0 ? threads : std::max(1, available_cores() / (group ? group->local_world_size : 1));
+}
+
+at::Device rank_device(const std::string& name, const std::optional<Distributed>& group) {
+  const at::Device first = resolve_device(name);
+  if (!group || first.is_cpu() || (name != "auto" && name != "cuda")) return first;
+  return resolve_device(fmt::format("cuda:{}", group->local_rank));
+}
+
 ResolvedOptions resolve_options(const TrainOptions& options, const Source& source) {
   const RecipeDefaults defaults = recipe_defaults(options.recipe, source.architecture->name, options.scratch);
-  const at::Device device = resolve_device(options.device);
+  const at::Device device = rank_device(options.device, options.distributed);
   ResolvedOptions r;
   r.photos = std::filesystem::absolute(options.photos);
   r.out = std::filesystem::absolute(options.out.empty() ? free_run_folder(r.photos) : options.out);
@@ -199,12 +222,15 @@ ResolvedOptions resolve_options(const TrainOptions& options, const Source& sourc
   r.label_smoothing = options.label_smoothing;
   r.imbalance = options.imbalance;
   r.batch_norm = options.batch_norm.value_or(defaults.batch_norm);
+  r.sync_batch_norm = options.sync_batch_norm;
+  r.processes = options.distributed ? options.distributed->world_size : 1;
+  check_group(r);
   r.accumulate = options.accumulate;
   r.clip_norm = options.clip_norm;
   r.precision =
       defaults.exact && options.precision == Precision::kAuto ? Precision::kFloat32 : resolve_precision(options.precision, device);
   r.device = device.str();
-  r.threads = resolve_threads(options.threads);
+  r.threads = rank_threads(options.threads, options.distributed);
   r.seed = options.seed;
   r.validation_fraction = options.validation_fraction;
   r.max_unreadable_share = options.max_unreadable_share;

@@ -28,6 +28,9 @@ class RunFolder {
   // A run that was begun: refuses a folder without one.
   static RunFolder open(const std::filesystem::path& folder);
 
+  // The folder of a run that another process looks after: nothing is read or written.
+  static RunFolder elsewhere(const std::filesystem::path& folder) { return RunFolder(folder); }
+
   void begin(const TrainResult& progress, const Catalog& catalog) const;
   void save_model(const Checkpoint& run, const StateDict& best) const;
   void save_checkpoint(const Checkpoint& checkpoint) const;

@@ -14,6 +14,7 @@
 #include "headstart/error.h"
 #include "headstart/text.h"
 #include "report/run_files.h"
+#include "train/agree.h"
 #include "train/loop.h"
 #include "train/resolve.h"
 #include "train/source.h"
@@ -70,14 +71,24 @@ Checkpoint first_state(const ResolvedOptions& options, const Source& source, con
   return state;
 }
 
+// Every rank starts from rank 0's bits, whatever its processor makes of the same source and seed.
+void share_weights(const Run& run) {
+  std::vector<at::Tensor> tensors;
+  for (const auto& [name, tensor] : run.network->tensors()) tensors.push_back(tensor);
+  run.group.broadcast(tensors);
+}
+
 // Everything between the weights and the first step: what is trained, the features of the head recipe, optimizer and schedule.
 void prepare(Run& run) {
   const ResolvedOptions& options = run.options();
   run.seconds_before = run.state.progress.seconds;
   run.best_unsaved = run.state.progress.best_epoch > 0;  // whatever the model file holds, the checkpoint knows better
   if (run.callbacks.on_start) run.callbacks.on_start(options, run.catalog);
-  run.network->to(at::Device(options.device));
-  run.workload = make_workload(*run.network, run.catalog, options, run.callbacks);
+  const at::Device device(options.device);
+  run.network->to(device);
+  run.group.add_device(device);
+  share_weights(run);
+  run.workload = make_workload(*run.network, run.catalog, options, run.callbacks, run.group);
   run.optimizer = std::make_unique<Optimizer>(run.network->parameters(), optimizer_options(options));
   if (!run.state.optimizer.tensors.empty()) run.optimizer->load(run.state.optimizer);
   run.state.model = run.state.optimizer = {};  // from here on they live in the network and the optimizer
@@ -119,7 +130,13 @@ void score_best(Run& run, const LogSink& log) {
 
 TrainResult carry_out(Run& run, const LogSink& log) {
   prepare(run);
+  if (run.options().recipe == Recipe::kHead) {
+    // The features are there; a head is trained in less time than its gradients would travel.
+    if (!run.group.leads()) return std::move(run.state.progress);
+    run.group = Group();
+  }
   fit(run);
+  if (!run.group.leads()) return std::move(run.state.progress);
   score_best(run, log);
   if (run.callbacks.on_stage) run.callbacks.on_stage(Stage::kReport, 0, 1);
   TrainResult& result = run.state.progress;
@@ -174,9 +191,22 @@ std::unique_ptr<Network> network_of(Checkpoint& state, const TrainCallbacks& cal
 void move_run(ResolvedOptions& options, const ResumeOptions& asked) {
   options.out = std::filesystem::absolute(asked.run);
   if (asked.photos) options.photos = std::filesystem::absolute(*asked.photos);
-  if (!asked.device) return;
-  const std::string device = resolve_device(*asked.device).str();
-  if (device != options.device && asked.log) {
+  const int processes = asked.distributed ? asked.distributed->world_size : 1;
+  if (processes != options.processes) {
+    if (asked.log) {
+      asked.log(LogLevel::kWarning,
+                fmt::format("the run was begun with {} process{} and goes on with {}: it will not be bit-equal to one that "
+                            "was never stopped",
+                            options.processes, options.processes == 1 ? "" : "es", processes));
+    }
+    options.processes = processes;
+    options.threads = rank_threads(0, asked.distributed);
+  }
+  if (!asked.device && !asked.distributed) return;
+  // Of several devices the run names rank 0's.
+  const std::string same = at::Device(options.device).is_cpu() ? "cpu" : "cuda";
+  const std::string device = rank_device(asked.device.value_or(same), asked.distributed).str();
+  if (asked.device && device != options.device && asked.log) {
     asked.log(LogLevel::kWarning,
               fmt::format("the run was begun on {} and goes on on {}: it will not be bit-equal to one that was never stopped",
                           options.device, device));
@@ -184,7 +214,13 @@ void move_run(ResolvedOptions& options, const ResumeOptions& asked) {
   options.device = device;
 }
 
-TrainResult begin(const TrainOptions& asked, const TrainCallbacks& callbacks) {
+// Only rank 0 needs to see the folder.
+Checkpoint shared_checkpoint(const Group& group, const RunFolder& folder) {
+  if (group.alone()) return folder.read();
+  return checkpoint_from_bytes(group.broadcast(group.leads() ? checkpoint_bytes(folder.read()) : std::string()));
+}
+
+TrainResult begin(const TrainOptions& asked, const TrainCallbacks& callbacks, const Group& group) {
   check_options(asked);
   const Clock::time_point began = Clock::now();
   const Source source = open_source({.model = source_name(asked),
@@ -192,31 +228,44 @@ TrainResult begin(const TrainOptions& asked, const TrainCallbacks& callbacks) {
                                      .scratch = asked.scratch,
                                      .log = asked.log,
                                      .should_stop = callbacks.should_stop});
-  const ResolvedOptions options = resolve_options(asked, source);
+  ResolvedOptions options = resolve_options(asked, source);
   at::set_num_threads(options.threads);
   Catalog catalog = scan(options, callbacks);
+  agree_on(group, options, catalog);
   const Checkpoint state = first_state(options, source, catalog);
   std::unique_ptr<Network> network = make_target_network(source, static_cast<std::int64_t>(catalog.classes.size()), options);
-  const RunFolder folder = RunFolder::create(options.out);
-  folder.begin(state.progress, catalog);
-  Run run{.state = state, .catalog = std::move(catalog), .folder = folder, .callbacks = callbacks, .network = std::move(network)};
+  const RunFolder folder = group.leads() ? RunFolder::create(options.out) : RunFolder::elsewhere(options.out);
+  if (group.leads()) folder.begin(state.progress, catalog);
+  Run run{.state = state,
+          .catalog = std::move(catalog),
+          .folder = folder,
+          .callbacks = callbacks,
+          .group = group,
+          .network = std::move(network)};
   run.sitting_began = began;
   return carry_out(run, asked.log);
 }
 
-TrainResult go_on(const ResumeOptions& asked, const TrainCallbacks& callbacks) {
+TrainResult go_on(const ResumeOptions& asked, const TrainCallbacks& callbacks, const Group& group) {
   const Clock::time_point began = Clock::now();
-  const RunFolder folder = RunFolder::open(std::filesystem::absolute(asked.run));
-  Checkpoint state = folder.read();
+  const std::filesystem::path out = std::filesystem::absolute(asked.run);
+  const RunFolder folder = group.leads() ? RunFolder::open(out) : RunFolder::elsewhere(out);
+  Checkpoint state = shared_checkpoint(group, folder);
   refuse_other_options(state.progress.options, asked.expected);
-  if (std::optional<TrainResult> result = folder.finished()) return *std::move(result);
+  const std::optional<TrainResult> finished = group.leads() ? folder.finished() : std::nullopt;
+  if (group.any(finished.has_value())) return finished.value_or(state.progress);
   move_run(state.progress.options, asked);
   at::set_num_threads(state.progress.options.threads);
   Catalog catalog = scan(state.progress.options, callbacks);
-  refuse_changed_photos(folder, state.progress.data_fingerprint, catalog);
+  if (group.leads()) refuse_changed_photos(folder, state.progress.data_fingerprint, catalog);
+  agree_on(group, state.progress.options, catalog);
   std::unique_ptr<Network> network = network_of(state, callbacks, asked.log);
-  Run run{
-      .state = std::move(state), .catalog = std::move(catalog), .folder = folder, .callbacks = callbacks, .network = std::move(network)};
+  Run run{.state = std::move(state),
+          .catalog = std::move(catalog),
+          .folder = folder,
+          .callbacks = callbacks,
+          .group = group,
+          .network = std::move(network)};
   run.sitting_began = began;
   return carry_out(run, asked.log);
 }
@@ -236,14 +285,30 @@ TrainResult with_engine_errors(const Work& work) {
   }
 }
 
+// A stop that any rank asks for reaches all of them, and so does the reason for which one fails.
+template <typename Work>
+TrainResult in_group(const std::optional<Distributed>& where, TrainCallbacks callbacks, const Work& work) {
+  const Group group = where ? Group(*where, callbacks.should_stop) : Group();
+  callbacks.should_stop = group.shared_stop(callbacks.should_stop);
+  try {
+    TrainResult result = with_engine_errors([&] { return work(group, callbacks); });
+    group.finish(callbacks.should_stop);
+    return result;
+  } catch (const Error& error) {
+    group.fail(error);
+  }
+}
+
 }  // namespace
 
 TrainResult train(const TrainOptions& options, const TrainCallbacks& callbacks) {
-  return with_engine_errors([&] { return begin(options, callbacks); });
+  return in_group(options.distributed, callbacks,
+                  [&](const Group& group, const TrainCallbacks& shared) { return begin(options, shared, group); });
 }
 
 TrainResult resume_training(const ResumeOptions& options, const TrainCallbacks& callbacks) {
-  return with_engine_errors([&] { return go_on(options, callbacks); });
+  return in_group(options.distributed, callbacks,
+                  [&](const Group& group, const TrainCallbacks& shared) { return go_on(options, shared, group); });
 }
 
 }  // namespace headstart

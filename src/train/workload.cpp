@@ -10,11 +10,13 @@
 namespace headstart {
 
 std::unique_ptr<Workload> make_workload(Network& network, const Catalog& catalog, const ResolvedOptions& options,
-                                        const TrainCallbacks& callbacks) {
+                                        const TrainCallbacks& callbacks, const Group& group) {
   for (const NamedParameter& parameter : network.parameters()) parameter.tensor.set_requires_grad(is_trained(parameter, options));
-  if (options.recipe == Recipe::kHead) return make_feature_workload(network, catalog, options, callbacks);
-  return make_photo_workload(network, catalog, options);
+  if (options.recipe == Recipe::kHead) return make_feature_workload(network, catalog, options, callbacks, group);
+  return make_photo_workload(network, catalog, options, group);
 }
+
+bool shares_statistics(const ResolvedOptions& options, const Group& group) { return options.sync_batch_norm && !group.alone(); }
 
 bool is_trained(const NamedParameter& parameter, const ResolvedOptions& options) {
   if (options.recipe == Recipe::kHead) return parameter.in_head;
@@ -47,6 +49,25 @@ void add_unreadable(std::vector<Problem>& known, const std::vector<Problem>& mor
   for (const Problem& problem : more) {
     if (paths.insert(problem.path).second) known.push_back(problem);
   }
+}
+
+// Paths may hold any byte but zero: each text ends with one.
+std::vector<Problem> gather_problems(const Group& group, const std::vector<Problem>& own) {
+  if (group.alone()) return own;
+  std::string packed;
+  for (const Problem& problem : own) {
+    for (const std::string& text : {problem.path, problem.reason}) packed.append(text.c_str(), text.size() + 1);
+  }
+  std::vector<Problem> all;
+  for (const std::string& part : group.gather(packed)) {
+    std::vector<Problem> problems;
+    for (const char* at = part.data(); at != part.data() + part.size();) {
+      problems.emplace_back();
+      for (std::string* text : {&problems.back().path, &problems.back().reason}) at += text->assign(at).size() + 1;
+    }
+    add_unreadable(all, problems);
+  }
+  return all;
 }
 
 }  // namespace headstart

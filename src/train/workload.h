@@ -17,15 +17,18 @@
 #include "headstart/dataset.h"
 #include "headstart/train.h"
 #include "model/network.h"
+#include "train/distributed.h"
 
 namespace headstart {
 
-// A batch on the device. `requested` counts the photos that the order asked for; those that could not be read are missing from the rest.
+// A rank's share of a batch, on the device. `requested` counts the photos that the order asked for; those that could not be read are
+// missing from the rest.
 struct LearningBatch {
   at::Tensor input;        // [N, 3, crop, crop] channels_last, or features float32 [N, F]; undefined when N is 0
-  at::Tensor labels;       // int64 [N]
+  at::Tensor labels;       // int64 [N]; undefined when N is 0
   std::int64_t count = 0;  // N
   std::int64_t requested = 0;
+  std::int64_t group_count = 0;  // N of all ranks together; the loop fills it in
 };
 
 class Workload {
@@ -35,9 +38,10 @@ class Workload {
   // Starts an epoch (0-based) at batch `first_batch` of its order.
   virtual void start(std::uint32_t epoch, std::int64_t first_batch) = 0;
   virtual std::optional<LearningBatch> next() = 0;
-  // float32 [N, classes], with gradients to what the recipe trains.
+  // float32 [N, classes], with gradients to what the recipe trains. Sums over the ranks where batch norm is synchronised: then all ranks
+  // call it, those without photos too.
   virtual at::Tensor logits(const LearningBatch& batch) = 0;
-  // The validation photos scored with the network as it is now.
+  // The validation photos scored with the network as it is now; each rank scores a share of them and has the scores of all.
   virtual ScoredSamples validate(const TrainCallbacks& callbacks) = 0;
 
   virtual std::vector<Problem> skipped() const = 0;  // training photos that could not be read
@@ -45,14 +49,18 @@ class Workload {
 };
 
 // Also says which parameters require a gradient: set it up before the optimizer.
-std::unique_ptr<Workload> make_photo_workload(Network& network, const Catalog& catalog, const ResolvedOptions& options);
+std::unique_ptr<Workload> make_photo_workload(Network& network, const Catalog& catalog, const ResolvedOptions& options, const Group& group);
 
-// Computes the features of training and validation photos first: once, in evaluation mode, whatever the number of epochs.
+// Computes the features of training and validation photos first: once, in evaluation mode, whatever the number of epochs. The ranks divide
+// the photos; all of them have all features then, and what is learned from these is one process's work.
 std::unique_ptr<Workload> make_feature_workload(Network& network, const Catalog& catalog, const ResolvedOptions& options,
-                                                const TrainCallbacks& callbacks);
+                                                const TrainCallbacks& callbacks, const Group& group);
 
 std::unique_ptr<Workload> make_workload(Network& network, const Catalog& catalog, const ResolvedOptions& options,
-                                        const TrainCallbacks& callbacks);
+                                        const TrainCallbacks& callbacks, const Group& group);
+
+// Batch norm's statistics are summed over the ranks, so that every rank takes part in every batch.
+bool shares_statistics(const ResolvedOptions& options, const Group& group);
 
 // Which parameters learn under the options' recipe and batch norm policy; the rest stays bit-equal.
 bool is_trained(const NamedParameter& parameter, const ResolvedOptions& options);
@@ -65,5 +73,8 @@ void check_unreadable(const std::vector<Problem>& unreadable, std::size_t photos
 
 // Adds the photos that are not among the known ones yet.
 void add_unreadable(std::vector<Problem>& known, const std::vector<Problem>& more);
+
+// The problems of all ranks, each photo once.
+std::vector<Problem> gather_problems(const Group& group, const std::vector<Problem>& own);
 
 }  // namespace headstart

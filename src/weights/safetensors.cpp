@@ -238,6 +238,18 @@ std::string make_header(const StateDict& state, const Layout& layout) {
   return header;
 }
 
+// The file's bytes in order, one part after the other.
+template <typename Sink>
+void write_parts(const StateDict& state, const Sink& sink) {
+  check_storable(state);
+  const Layout layout = lay_out(state);
+  const std::string header = make_header(state, layout);
+  const std::uint64_t length = header.size();
+  sink(std::as_bytes(std::span(&length, 1)));
+  sink(std::as_bytes(std::span(header)));
+  for (const std::size_t i : layout.order) sink(state.tensors[i].second.data());
+}
+
 }  // namespace
 
 StateDict read_safetensors(std::span<const std::byte> bytes) {
@@ -265,15 +277,17 @@ StateDict read_safetensors_header(const std::filesystem::path& path) {
   }
 }
 
+std::string safetensors_bytes(const StateDict& state) {
+  std::string bytes;
+  write_parts(state, [&bytes](std::span<const std::byte> part) {
+    if (!part.empty()) bytes.append(reinterpret_cast<const char*>(part.data()), part.size());
+  });
+  return bytes;
+}
+
 void write_safetensors(const std::filesystem::path& path, const StateDict& state) {
-  check_storable(state);
-  const Layout layout = lay_out(state);
-  const std::string header = make_header(state, layout);
   AtomicFile file(path);
-  const std::uint64_t length = header.size();
-  file.write(std::as_bytes(std::span(&length, 1)));
-  file.write(header);
-  for (const std::size_t i : layout.order) file.write(state.tensors[i].second.data());
+  write_parts(state, [&file](std::span<const std::byte> part) { file.write(part); });
   file.commit();
 }
 

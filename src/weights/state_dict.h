@@ -64,6 +64,8 @@ WeightsFormat sniff_weights(std::span<const std::byte> bytes);
 // What a file of no known format looks like (a web page, a Git LFS pointer, …) and what was expected: "it is …; expected …".
 std::string describe_unknown(std::span<const std::byte> bytes);
 
+// A whole safetensors file in memory.
+std::string safetensors_bytes(const StateDict& state);
 // Atomic, synced. Tensors are stored in the given order.
 void write_safetensors(const std::filesystem::path& path, const StateDict& state);
 // The same as torch.save(state_dict, path) writes it: a zip archive that torch.load(path, weights_only=True) opens. Metadata is left out.

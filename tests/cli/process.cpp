@@ -77,10 +77,11 @@ Process::Process(const std::vector<std::string>& arguments, const Streams& strea
   posix_spawn_file_actions_adddup2(&actions, in.theirs, STDIN_FILENO);
   posix_spawn_file_actions_adddup2(&actions, out.theirs, STDOUT_FILENO);
   posix_spawn_file_actions_adddup2(&actions, err.theirs, STDERR_FILENO);
-  std::vector<std::string> words = {HEADSTART_PROGRAM};
+  std::vector<std::string> words = streams.before;
+  words.emplace_back(HEADSTART_PROGRAM);
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<std::string> environment = environment_of(streams);
-  const int failed = posix_spawn(&child_, HEADSTART_PROGRAM, &actions, nullptr, pointers(words).data(), pointers(environment).data());
+  const int failed = posix_spawnp(&child_, words.front().c_str(), &actions, nullptr, pointers(words).data(), pointers(environment).data());
   posix_spawn_file_actions_destroy(&actions);
   for (const int descriptor : {in.theirs, out.theirs, err.theirs}) close(descriptor);
   check(failed == 0, "posix_spawn");

@@ -21,6 +21,7 @@ struct Streams {
   int columns = 80;
   bool close_output_early = false;                               // the reader of standard output goes away after its first bytes
   std::vector<std::pair<std::string, std::string>> environment;  // beside a minimal one
+  std::vector<std::string> before;                               // a command that runs the program: "ip netns exec …"
 };
 
 struct Outcome {
@@ -40,6 +41,8 @@ class Process {
   bool wait_for_error_text(const std::string& text);
   // The same of standard output.
   bool wait_for_output_text(const std::string& text);
+  // Standard error so far.
+  const std::string& error_text() const { return err_text_; }
   // Types on the terminal of standard input.
   void type(const std::string& text) const;
   // Whether that terminal shows what is typed.

@@ -39,6 +39,8 @@ ResolvedOptions odd_options() {
   o.precision = Precision::kFloat32;
   o.device = "cuda:1";
   o.threads = 7;
+  o.processes = 3;
+  o.sync_batch_norm = true;
   o.seed = std::numeric_limits<std::uint64_t>::max();
   o.validation_fraction = 0.3;
   o.max_unreadable_share = 0;
@@ -67,6 +69,8 @@ void expect_equal(const ResolvedOptions& a, const ResolvedOptions& b) {
   EXPECT_EQ(a.momentum, b.momentum);
   EXPECT_EQ(a.weight_decay, b.weight_decay);
   EXPECT_EQ(a.label_smoothing, b.label_smoothing);
+  EXPECT_EQ(a.processes, b.processes);
+  EXPECT_EQ(a.sync_batch_norm, b.sync_batch_norm);
   EXPECT_EQ(a.imbalance, b.imbalance);
   EXPECT_EQ(a.batch_norm, b.batch_norm);
   EXPECT_EQ(a.accumulate, b.accumulate);

@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "child_rank.h"
 #include "tiny_run.h"
 
 namespace headstart::test {
@@ -44,6 +45,7 @@ pid_t start_child_run(const std::filesystem::path& run, int epochs) {
 
 int main(int argc, char** argv) {
   if (argc == 4 && std::string(argv[1]) == "--child-run") return headstart::test::child_run(argv[2], std::stoi(argv[3]));
+  if (argc > 2 && std::string(argv[1]) == "--child-rank") return headstart::test::child_rank({argv + 2, argv + argc});
   testing::InitGoogleTest(&argc, argv);
   return RUN_ALL_TESTS();
 }
