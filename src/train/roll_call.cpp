@@ -209,11 +209,10 @@ void RollCall::explain(const std::string& what) {
     std::this_thread::sleep_for(state.interval / 10);
   }
   const std::lock_guard lock(state.mutex);
-  for (std::size_t rank = 0; rank < state.peers.size(); ++rank) {
-    const Peer& peer = state.peers[rank];
-    if (static_cast<int>(rank) == state.group.rank || peer.record.done || peer.heard > began + state.interval) continue;
-    throw state.is_gone(static_cast<int>(rank), "its connection was closed");
-  }
+  const auto longest =
+      std::min_element(state.peers.begin(), state.peers.end(), [](const Peer& a, const Peer& b) { return a.heard < b.heard; });
+  const int rank = static_cast<int>(longest - state.peers.begin());
+  if (rank != state.group.rank && longest->heard < began + state.interval) throw state.is_gone(rank, "its connection was closed");
   throw Error(ErrorCategory::kNetwork,
               fmt::format("rank {}: the connection to another rank broke, though all of them are alive: {}", state.group.rank, what));
 }

@@ -1,10 +1,12 @@
 #include "train/transport.h"
 
 #include <ATen/ATen.h>
+#include <c10/util/Logging.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <thread>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
@@ -61,6 +63,11 @@ c10::intrusive_ptr<c10d::Store> open_store(const Distributed& group, const Poll&
   }
 }
 
+// What c10d prints of broken connections, with a stack each, is said in our own errors. TORCH_CPP_LOG_LEVEL brings it back.
+void silence_c10d() {
+  if (std::getenv("TORCH_CPP_LOG_LEVEL") == nullptr) FLAGS_caffe2_log_level = c10::GLOG_FATAL;
+}
+
 bool all_done(const std::vector<WorkHandle>& works) {
   return std::all_of(works.begin(), works.end(), [](const WorkHandle& work) { return work->isCompleted(); });
 }
@@ -89,6 +96,7 @@ struct Transport::Impl {
 };
 
 Transport::Transport(const Distributed& group, const Poll& poll) : impl_(std::make_unique<Impl>()) {
+  silence_c10d();
   impl_->group = group;
   impl_->store = open_store(group, poll);
 }
@@ -98,6 +106,7 @@ Transport::~Transport() {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2);
   while (!all_done(impl_->pending) && std::chrono::steady_clock::now() < deadline)
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  if (!all_done(impl_->pending) && impl_->cuda) impl_->cuda->abort();  // ends NCCL's kernels; Gloo has no such call
   if (all_done(impl_->pending)) return;
   static auto* const left_alone = new std::vector<std::unique_ptr<Impl>>();
   left_alone->push_back(std::move(impl_));

@@ -101,10 +101,13 @@ TEST(Group, AFailureReachesTheOthersWithItsReasonAndIsReportedOnce) {
   for (int rank = 0; rank < 3; ++rank) {
     ASSERT_TRUE(thrown[static_cast<std::size_t>(rank)]) << rank;
     const auto rethrow = [&] { std::rethrow_exception(thrown[static_cast<std::size_t>(rank)]); };
-    if (rank != 0) EXPECT_THROW(rethrow(), ReportedError);
     const std::string message = message_of(ErrorCategory::kData, rethrow);
     EXPECT_NE(message.find("is missing"), std::string::npos) << message;
-    if (rank == 0) EXPECT_NE(message.find("rank 1: photo"), std::string::npos) << message;
+    if (rank == 0) {
+      EXPECT_NE(message.find("rank 1: photo"), std::string::npos) << message;
+    } else {
+      EXPECT_THROW(rethrow(), ReportedError);
+    }
   }
 }
 
