@@ -86,25 +86,30 @@ std::unique_ptr<CLI::App> make_app(Context& context) {
   return app;
 }
 
-int parse_and_run(int argc, char** argv, Context& context) {
+// False when help or the version was asked for, and shown.
+bool parse(CLI::App& app, const std::vector<std::string>& arguments) {
+  try {
+    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));  // CLI11 takes them from the back
+    return true;
+  } catch (const CLI::CallForHelp&) {
+    const std::vector<CLI::App*> chosen = app.get_subcommands();
+    Output().write(chosen.empty() ? app.help() : chosen.front()->help("headstart"));
+    return false;
+  } catch (const CLI::CallForVersion& version) {
+    Output().write(fmt::format("{}\n", version.what()));
+    return false;
+  } catch (const CLI::ParseError& error) {
+    throw Error(ErrorCategory::kUsage, usage_message(app, error));
+  }
+}
+
+int parse_and_run(Context& context) {
   const std::unique_ptr<CLI::App> app = make_app(context);
-  if (argc < 2) {
+  if (context.arguments.empty()) {
     context.console.line(app->help());
     return exit_code(ErrorCategory::kUsage);
   }
-  try {
-    app->parse(argc, argv);
-  } catch (const CLI::CallForHelp&) {
-    const std::vector<CLI::App*> chosen = app->get_subcommands();
-    Output().write(chosen.empty() ? app->help() : chosen.front()->help("headstart"));
-    return 0;
-  } catch (const CLI::CallForVersion& version) {
-    Output().write(fmt::format("{}\n", version.what()));
-    return 0;
-  } catch (const CLI::ParseError& error) {
-    throw Error(ErrorCategory::kUsage, usage_message(*app, error));
-  }
-  context.action();
+  if (parse(*app, context.arguments)) context.action();
   return 0;
 }
 
@@ -134,12 +139,17 @@ CLI::App* add_command(CLI::App& app, Context& context, const std::string& name, 
   return command;
 }
 
+bool check_command_line(const std::vector<std::string>& arguments) {
+  Context context;
+  return parse(*make_app(context), arguments);
+}
+
 int run(int argc, char** argv) {
   install_signal_handlers();
   Context context;
   context.arguments.assign(argv + std::min(argc, 1), argv + argc);
   try {
-    return parse_and_run(argc, argv, context);
+    return parse_and_run(context);
   } catch (const OutputClosed&) {
     context.console.set_live("");
     signal(SIGPIPE, SIG_DFL);

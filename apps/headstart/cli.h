@@ -34,6 +34,10 @@ void add_completion(CLI::App& app, Context& context);
 CLI::App* add_command(CLI::App& app, Context& context, const std::string& name, const std::string& description,
                       const std::string& examples);
 
+// Understands a command line without doing what it asks for; false when it asked for help or the version, which are shown. Throws
+// Error(kUsage) for a mistake.
+bool check_command_line(const std::vector<std::string>& arguments);
+
 // Runs the program; returns its exit code (docs/exit-codes.md).
 int run(int argc, char** argv);
 

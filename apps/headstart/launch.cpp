@@ -194,7 +194,7 @@ void add_launch(CLI::App& app, Context& context) {
         throw Error(ErrorCategory::kUsage, fmt::format("launch: expected train and its arguments, found {}; see headstart launch --help",
                                                        request->arguments.empty() ? "nothing" : "'" + request->arguments.front() + "'"));
       }
-      launch(*request, context.console);
+      if (check_command_line(request->arguments)) launch(*request, context.console);
     };
   });
 }

@@ -21,6 +21,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Seconds = std::chrono::duration<double>;
 
+constexpr int kMissedBeats = 5;  // a rank that misses so many while its connections are closed has ended
+
 // What a rank says of itself.
 struct Record {
   std::int64_t beat = 0;
@@ -201,10 +203,9 @@ void RollCall::check() {
 }
 
 void RollCall::explain(const std::string& what) {
-  constexpr int kBeats = 5;  // a rank that misses so many has ended: its connections are closed, and its thread with it
   State& state = *state_;
   const Clock::time_point began = Clock::now();
-  while (Clock::now() - began < kBeats * state.interval) {
+  while (Clock::now() - began < kMissedBeats * state.interval) {
     check();
     std::this_thread::sleep_for(state.interval / 10);
   }
@@ -248,10 +249,11 @@ bool RollCall::is_done(int rank) const {
 void RollCall::wait_until_all_left(double seconds) const {
   State& state = *state_;
   std::unique_lock lock(state.mutex);
-  state.changed.wait_for(lock, Seconds(seconds), [&] {
-    return state.ended || std::all_of(state.peers.begin(), state.peers.end(),
-                                      [](const Peer& peer) { return peer.record.done || peer.record.category != 0; });
-  });
+  const auto has_left = [&state](const Peer& peer) {
+    return peer.record.done || peer.record.category != 0 || Clock::now() - peer.heard > kMissedBeats * state.interval;
+  };
+  state.changed.wait_for(lock, Seconds(seconds),
+                         [&] { return state.ended || std::all_of(state.peers.begin(), state.peers.end(), has_left); });
 }
 
 }  // namespace headstart

@@ -14,8 +14,8 @@
 namespace headstart::test {
 namespace {
 
-std::vector<std::string> training(const std::filesystem::path& out) {
-  return joined(tiny_training(photos_folder(), out), {"--epochs", "3", "--precision", "float32"});
+std::vector<std::string> training(const std::filesystem::path& out, int epochs = 3) {
+  return joined(tiny_training(photos_folder(), out), {"--epochs", std::to_string(epochs), "--precision", "float32"});
 }
 
 std::vector<std::string> launched(int processes, const std::vector<std::string>& arguments) {
@@ -87,7 +87,7 @@ TEST(Launch, TrainsOnceInSeveralProcessesAndSpeaksWithOneVoice) {
 TEST(Launch, CtrlCStopsAllRanksAndTheRunGoesOnInAnotherNumber) {
   const TempDir folder;
   const std::string out = (folder / "run").string();
-  Process process(launched(2, joined(training(out), {"--epochs", "50"})));
+  Process process(launched(2, training(out, 50)));
   ASSERT_TRUE(process.wait_for_error_text("epoch  1/50"));
   process.send_signal(SIGINT);
   const Outcome stopped = process.finish();
@@ -103,7 +103,7 @@ TEST(Launch, CtrlCStopsAllRanksAndTheRunGoesOnInAnotherNumber) {
 
 TEST(Launch, ASignalToAnyRankStopsAllOfThem) {
   const TempDir folder;
-  Process process(launched(2, joined(training(folder / "run"), {"--epochs", "50"})));
+  Process process(launched(2, training(folder / "run", 50)));
   ASSERT_TRUE(process.wait_for_error_text("epoch  1/50"));
   kill(process_of(1, process.error_text()), SIGINT);
   EXPECT_EXIT_CODE(process.finish(), ErrorCategory::kInterrupted);
@@ -111,7 +111,7 @@ TEST(Launch, ASignalToAnyRankStopsAllOfThem) {
 
 TEST(Launch, ARankThatIsKilledIsNamedAndEndsTheOthers) {
   const TempDir folder;
-  Process process(launched(2, joined(training(folder / "run"), {"--epochs", "500"})));
+  Process process(launched(2, training(folder / "run", 500)));
   ASSERT_TRUE(process.wait_for_error_text("epoch   1/500"));
   kill(process_of(1, process.error_text()), SIGKILL);
   const Outcome outcome = process.finish();
@@ -147,9 +147,12 @@ TEST(Launch, MistakesAreNamed) {
   refused(run({"launch", "--processes", "2"}), ErrorCategory::kUsage, {"expected train", "nothing"});
   refused(run({"launch", "--processes", "2", "eval", "x"}), ErrorCategory::kUsage, {"expected train", "eval"});
   refused(run({"launch", "--processes", "2", "--port", "70000", "train"}), ErrorCategory::kUsage, {"--port", "70000"});
+  const Outcome misspelt = run({"launch", "-v", "--processes", "2", "train", "x", "--epoch", "3"});
+  refused(misspelt, ErrorCategory::kUsage, {"--epoch", "did you mean --epochs"});
+  EXPECT_EQ(lines_of(misspelt.err).size(), 1U) << misspelt.err;  // before any process was started
   refused(run(joined({"launch", "--processes", "2", "--port", std::to_string(taken.port())}, training(out))), ErrorCategory::kNetwork,
           {"cannot listen", std::to_string(taken.port()), "--port"});
-  refused(run(joined(launched(2, training(out)), {"--batch-size", "1"})), ErrorCategory::kUsage, {"batch_size (1)"});
+  refused(run(launched(9, training(out))), ErrorCategory::kUsage, {"batch_size (8)", "9 or more"});
   refused(run(joined(training(out), {"--devices", "gpu"})), ErrorCategory::kUsage, {"devices", "gpu"});
   refused(run(joined(training(out), {"--devices", "cpu", "--device", "cpu"})), ErrorCategory::kUsage, {"--devices", "--device"});
   refused(run(joined(training(out), {"--devices", "0,4000"})), ErrorCategory::kDevice, {"cuda:"});
