@@ -29,7 +29,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::chrono::seconds kLastWords{10};  // for the other ranks, once one has died
+constexpr std::chrono::seconds kLastWords{15};  // for the other ranks, once one has died
 constexpr const char* kExamples =
     "Examples:\n"
     "  headstart launch --processes 2 train photos/\n"

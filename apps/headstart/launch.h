@@ -16,7 +16,7 @@ struct Launch {
   int port = 0;  // where rank 0 listens, on loopback; 0: a free one
 };
 
-// Returns when all have ended well. Signals reach every rank. When one dies, the others have ten seconds to say what they have to say.
+// Returns when all have ended well. Signals reach every rank. When one dies, the others have fifteen seconds to say what they have to say.
 // Throws Error naming the rank that failed first, with the category of its exit code; kInterrupted when all stopped with a checkpoint.
 void launch(const Launch& launch, Console& console);
 

@@ -152,7 +152,6 @@ TEST(Launch, MistakesAreNamed) {
   EXPECT_EQ(lines_of(misspelt.err).size(), 1U) << misspelt.err;  // before any process was started
   refused(run(joined({"launch", "--processes", "2", "--port", std::to_string(taken.port())}, training(out))), ErrorCategory::kNetwork,
           {"cannot listen", std::to_string(taken.port()), "--port"});
-  refused(run(launched(9, training(out))), ErrorCategory::kUsage, {"batch_size (8)", "9 or more"});
   refused(run(joined(training(out), {"--devices", "gpu"})), ErrorCategory::kUsage, {"devices", "gpu"});
   refused(run(joined(training(out), {"--devices", "cpu", "--device", "cpu"})), ErrorCategory::kUsage, {"--devices", "--device"});
   refused(run(joined(training(out), {"--devices", "0,4000"})), ErrorCategory::kDevice, {"cuda:"});

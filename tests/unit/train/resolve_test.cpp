@@ -7,6 +7,7 @@
 
 #include "headstart/error.h"
 #include "model/network.h"
+#include "tiny_run.h"
 
 namespace headstart {
 namespace {
@@ -95,6 +96,29 @@ TEST(Resolve, TestPhotosChooseNothing) {
   EXPECT_THROW(resolve_options(options, source_of("resnet18")), Error);
   options.keep = Keep::kLast;
   EXPECT_EQ(resolve_options(options, source_of("resnet18")).score, EpochScore::kTest);
+}
+
+TEST(Resolve, DividesBatchAndCoresAmongTheProcesses) {
+  TrainOptions options = valid_options();
+  options.batch_size = 8;
+  options.distributed = Distributed{.rank = 1, .world_size = 8, .local_rank = 1, .local_world_size = 100'000};
+  const ResolvedOptions r = resolve_options(options, source_of("resnet18"));
+  EXPECT_EQ(r.processes, 8);
+  EXPECT_EQ(r.batch_size, 8);  // of all of them
+  EXPECT_EQ(r.threads, 1);
+  options.threads = 3;
+  EXPECT_EQ(resolve_options(options, source_of("resnet18")).threads, 3);
+  options.distributed->world_size = 9;
+  const std::string message = test::message_of(ErrorCategory::kUsage, [&] { resolve_options(options, source_of("resnet18")); });
+  EXPECT_NE(message.find("batch_size (8) must be 9 or more"), std::string::npos) << message;
+}
+
+TEST(Resolve, SynchronisedBatchNormNeedsBatchStatistics) {
+  TrainOptions options = valid_options();
+  options.sync_batch_norm = true;
+  EXPECT_TRUE(resolve_options(options, source_of("resnet18")).sync_batch_norm);
+  options.batch_norm = BatchNormPolicy::kFrozenStatistics;
+  EXPECT_THROW(resolve_options(options, source_of("resnet18")), Error);
 }
 
 TEST(Resolve, AdamWHasItsOwnRateAndDecayAndNoMomentum) {
