@@ -43,19 +43,23 @@ struct Rank {
   std::optional<int> status;  // as waitpid's, once it has ended
 };
 
-// Free now; should another program take it before rank 0 does, rank 0 says so.
-int free_port() {
+// The asked port, or a free one for 0. Free now; should another program take it before rank 0 does, rank 0 says so.
+int meeting_port(int asked) {
   const int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int yes = 1;
+  setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
   sockaddr_in address = {};
   address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<std::uint16_t>(asked));
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t length = sizeof address;
-  const bool found = bind(descriptor, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 &&
-                     getsockname(descriptor, reinterpret_cast<sockaddr*>(&address), &length) == 0;
+  const bool free = bind(descriptor, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 &&
+                    getsockname(descriptor, reinterpret_cast<sockaddr*>(&address), &length) == 0;
   const int problem = errno;
   close(descriptor);
-  if (!found) throw Error(ErrorCategory::kNetwork, fmt::format("launch: no free port on loopback: {}", std::strerror(problem)));
-  return ntohs(address.sin_port);
+  if (free) return ntohs(address.sin_port);
+  throw Error(ErrorCategory::kNetwork, fmt::format("launch: rank 0 cannot listen at 127.0.0.1:{}: {}; choose another port with --port",
+                                                   asked, std::strerror(problem)));
 }
 
 // The environment with the group's variables in the place of any that were there.
@@ -161,7 +165,7 @@ std::optional<std::size_t> look_after(std::vector<Rank>& ranks) {
 
 void launch(const Launch& launch, Console& console) {
   set_interrupt_notice("");  // rank 0 says it
-  const int port = launch.port > 0 ? launch.port : free_port();
+  const int port = meeting_port(launch.port);
   std::vector<Rank> ranks;
   for (int rank = 0; rank < launch.processes; ++rank) {
     try {
