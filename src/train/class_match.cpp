@@ -1,7 +1,9 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <charconv>
+#include <set>
 
 #include "headstart/error.h"
 #include "headstart/models.h"
@@ -18,12 +20,22 @@ HeadSource source_row(const Names& rows, int row) {
   return {.row = row, .name = names.empty() ? "" : names.front()};
 }
 
-// "; near is 'hot dog'", or "".
-std::string near_names(const Names& rows, const std::string& wanted) {
-  std::vector<std::string> all;
-  for (const std::vector<std::string>& names : rows) all.insert(all.end(), names.begin(), names.end());
-  const std::string nearest = nearest_name(wanted, all);
+// "; did you mean 'hotdog'?", or "".
+std::string suggestion(const std::string& wanted, std::span<const std::string> known) {
+  const std::string nearest = nearest_name(wanted, known);
   return nearest.empty() ? "" : fmt::format("; did you mean '{}'?", nearest);
+}
+
+// The source's names that have the wanted one as their last word, as "Egyptian cat" has cat, or the nearest by spelling.
+std::string near_names(const Names& rows, const std::string& wanted) {
+  std::vector<std::string> all, of_kind;
+  for (const std::vector<std::string>& names : rows) {
+    for (const std::string& name : names) {
+      all.push_back(name);
+      if (name.ends_with(" " + wanted)) of_kind.push_back(name);
+    }
+  }
+  return of_kind.empty() ? suggestion(wanted, all) : fmt::format("; it has {}", join_some(of_kind));
 }
 
 bool have_names(const Names& rows) {
@@ -58,10 +70,9 @@ HeadSource asked_row(const Names& rows, const std::string& of_class, const std::
 void expect_known(const std::vector<std::string>& classes, const std::map<std::string, std::string>& asked) {
   for (const auto& [name, source] : asked) {
     if (std::find(classes.begin(), classes.end(), name) != classes.end()) continue;
-    const std::string nearest = nearest_name(name, classes);
     throw Error(ErrorCategory::kUsage,
                 fmt::format("training: option head_class {}={}: the photos have no class of that name{}; they have {}", name, source,
-                            nearest.empty() ? "" : fmt::format("; did you mean '{}'?", nearest), join_some(classes, 20)));
+                            suggestion(name, classes), join_some(classes, 20)));
   }
 }
 
@@ -102,11 +113,13 @@ std::vector<HeadSource> match_classes(const std::vector<std::string>& classes, c
 
 std::string matches_text(const std::vector<std::string>& classes, const std::vector<HeadSource>& sources, std::size_t source_rows) {
   std::vector<std::string> matched, unmatched;
+  std::set<int> rows;
   for (std::size_t i = 0; i < classes.size(); ++i) {
     const HeadSource& source = sources[i];
     if (source.row < 0) {
       unmatched.push_back(classes[i]);
     } else {
+      rows.insert(source.row);
       matched.push_back(
           fmt::format("{} from row {}{}", classes[i], source.row, source.name.empty() ? "" : fmt::format(" ({})", source.name)));
     }
@@ -114,8 +127,10 @@ std::string matches_text(const std::vector<std::string>& classes, const std::vec
   constexpr std::size_t kMostNamed = 20;
   std::string text = fmt::format("output layer: {}", join_some(matched, kMostNamed));
   if (unmatched.empty()) return text;
-  return text + fmt::format("; no source class for {}: the mean of the {} other rows, with a bias fitted to the training photos",
-                            join_some(unmatched, kMostNamed), source_rows - matched.size());
+  const std::size_t others = source_rows - rows.size();
+  const std::string rest = others == 0 ? "zero" : fmt::format("the mean of the {} other rows", others);
+  return text +
+         fmt::format("; no source class for {}: {}, with a bias fitted to the training photos", join_some(unmatched, kMostNamed), rest);
 }
 
 }  // namespace headstart

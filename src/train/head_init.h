@@ -21,7 +21,7 @@ namespace headstart {
 std::vector<HeadSource> match_classes(const std::vector<std::string>& classes, const Source& source,
                                       const std::map<std::string, std::string>& asked);
 
-// "hotdog from class 934 (hotdog); not-hotdog from the mean of the other 999": for the log.
+// "output layer: hotdog from row 934 (hotdog); no source class for not-hotdog: …", for the log.
 std::string matches_text(const std::vector<std::string>& classes, const std::vector<HeadSource>& sources, std::size_t source_rows);
 
 // Copies the rows, bit by bit; a class without one gets the mean of the rows that no class has (zero where there is none). On the CPU.

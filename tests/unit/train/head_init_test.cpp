@@ -63,6 +63,7 @@ TEST(MatchClasses, SaysWhatIsNotThereOrNotClear) {
   expect_says(refused({}), {"'crane'", "134", "517", "head_class crane="});
   expect_says(refused({{"hotdgo", "hotdog"}}), {"hotdgo", "did you mean 'hotdog'", "crane"});
   expect_says(refused({{"crane", "hotdgo"}}), {"head_class crane=hotdgo", "did you mean 'hotdog'", "0 to 999"});
+  expect_says(refused({{"crane", "cat"}}), {"it has", "tabby cat", "and 2 more"});
   expect_says(refused({{"crane", "1000"}}), {"crane=1000", "0 to 999"});
   expect_says(refused({{"crane", "-1"}}), {"crane=-1"});
   expect_says(message_of(ErrorCategory::kUsage,
@@ -87,6 +88,8 @@ TEST(MatchClasses, TheLogNamesRowsAndWhatTheRestGets) {
       "output layer: a from row 934 (hotdog), c from row 934 (hotdog) and d from row 3; no source class for b: the mean of the 998 other "
       "rows, with a bias fitted to the training photos");
   EXPECT_EQ(matches_text({"d"}, {{.row = 3, .name = "x"}}, 10), "output layer: d from row 3 (x)");
+  EXPECT_EQ(matches_text({"d", "e"}, {{.row = 0, .name = ""}, {}}, 1),
+            "output layer: d from row 0; no source class for e: zero, with a bias fitted to the training photos");
 }
 
 // A network whose output layer is easy to tell row by row.
