@@ -15,11 +15,12 @@ static_assert(!kClasses.back().empty(), "the table has a row for each of ImageNe
 std::vector<std::string> split_names(std::string_view row) {
   constexpr std::string_view kSeparator = ", ";
   std::vector<std::string> names;
-  for (std::size_t end = 0; end != std::string_view::npos; row.remove_prefix(end == std::string_view::npos ? 0 : end + kSeparator.size())) {
-    end = row.find(kSeparator);
+  while (true) {
+    const std::size_t end = row.find(kSeparator);
     names.emplace_back(row.substr(0, end));
+    if (end == std::string_view::npos) return names;
+    row.remove_prefix(end + kSeparator.size());
   }
-  return names;
 }
 
 // What counts when names are compared.

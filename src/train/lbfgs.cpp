@@ -23,7 +23,7 @@ struct Point {
   ValueAndGradient at;
 };
 
-double dot(const at::Tensor& a, const at::Tensor& b) { return a.dot(b).item<double>(); }
+double product(const at::Tensor& a, const at::Tensor& b) { return a.dot(b).item<double>(); }
 
 // Minus the gradient times the approximate inverse Hessian that the history describes: the two-loop recursion.
 at::Tensor descent_direction(const at::Tensor& gradient, const std::deque<Pair>& history) {
@@ -31,12 +31,12 @@ at::Tensor descent_direction(const at::Tensor& gradient, const std::deque<Pair>&
   if (history.empty()) return direction / std::max(1.0, gradient.norm().item<double>());
   std::vector<double> alphas(history.size());
   for (std::size_t i = history.size(); i-- > 0;) {
-    alphas[i] = dot(history[i].step, direction) / history[i].curvature;
+    alphas[i] = product(history[i].step, direction) / history[i].curvature;
     direction = direction - alphas[i] * history[i].change;
   }
-  direction = direction * (history.back().curvature / dot(history.back().change, history.back().change));
+  direction = direction * (history.back().curvature / product(history.back().change, history.back().change));
   for (std::size_t i = 0; i < history.size(); ++i) {
-    const double beta = dot(history[i].change, direction) / history[i].curvature;
+    const double beta = product(history[i].change, direction) / history[i].curvature;
     direction = direction + (alphas[i] - beta) * history[i].step;
   }
   return direction;
@@ -46,7 +46,7 @@ at::Tensor descent_direction(const at::Tensor& gradient, const std::deque<Pair>&
 std::optional<Point> line_search(const Objective& objective, const Point& from, const at::Tensor& direction) {
   constexpr double kEnough = 1e-4, kFlatter = 0.9;
   constexpr int kMostTrials = 60;
-  const double slope = dot(from.at.gradient, direction);
+  const double slope = product(from.at.gradient, direction);
   if (!(slope < 0)) return std::nullopt;
   double low = 0, high = std::numeric_limits<double>::infinity(), step = 1;
   for (int trial = 0; trial < kMostTrials; ++trial) {
@@ -54,7 +54,7 @@ std::optional<Point> line_search(const Objective& objective, const Point& from, 
     to.at = objective(to.x);
     if (!(to.at.value <= from.at.value + kEnough * step * slope)) {
       high = step;
-    } else if (dot(to.at.gradient, direction) < kFlatter * slope) {
+    } else if (product(to.at.gradient, direction) < kFlatter * slope) {
       low = step;
     } else {
       return to;
@@ -75,7 +75,7 @@ Minimum minimise(const Objective& objective, const at::Tensor& start, const Mini
     const std::optional<Point> next = line_search(objective, point, descent_direction(point.at.gradient, history));
     if (!next) break;
     Pair pair{.step = next->x - point.x, .change = next->at.gradient - point.at.gradient};
-    pair.curvature = dot(pair.step, pair.change);
+    pair.curvature = product(pair.step, pair.change);
     if (pair.curvature > 0) history.push_back(std::move(pair));
     if (history.size() > kHistory) history.pop_front();
     point = *next;
