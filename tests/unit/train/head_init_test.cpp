@@ -225,8 +225,8 @@ TEST(HeadInitRun, TheProbeTellsTheTinyPhotosApartBeforeAnyStep) {
 
 TEST(HeadInitRun, TheFitIsTheSameTwiceAndDoesNotDependOnTheSeed) {
   const test::TempDir folder;
-  make_tiny_dataset(folder / "photos/train", 2, 6);
-  make_tiny_dataset(folder / "photos/val", 2, 2, 9);
+  test::make_tiny_dataset(folder / "photos/train", 2, 6);
+  test::make_tiny_dataset(folder / "photos/val", 2, 2, 9);
   const auto run = [&](const char* name, HeadInit init, std::uint64_t seed) {
     TrainOptions options = options_with(folder.path(), name, init, 0);
     options.seed = seed;
