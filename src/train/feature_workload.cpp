@@ -2,98 +2,14 @@
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
-#include <cstring>
-#include <filesystem>
 #include <span>
 #include <utility>
 
-#include "data/loader.h"
 #include "data/sampler.h"
-#include "headstart/error.h"
 #include "train/workload.h"
 
 namespace headstart {
 namespace {
-
-constexpr int kFeatureBatch = 32;
-
-// Features of the photos of a split, or of a rank's share of it, computed in evaluation mode.
-struct Features {
-  std::string readable;  // 'r' or 'u' a photo
-  at::Tensor rows;       // float32 [readable photos, F]
-  std::vector<Problem> unreadable;
-};
-
-// Those of a whole split.
-struct FeatureTable {
-  at::Tensor rows;                       // float32 [readable photos, F], on the device
-  std::vector<std::int64_t> labels;      // [readable photos]
-  std::vector<std::uint32_t> sample_of;  // [readable photos], index into the split
-  std::vector<std::int64_t> row_of;      // [photos of the split]; -1: not readable
-  std::vector<Problem> unreadable;
-};
-
-struct FeatureProgress {
-  std::function<void(std::int64_t photos)> advance;
-  std::function<bool()> should_stop;
-};
-
-Features compute_features(Network& network, std::span<const Sample> samples, const std::filesystem::path& root,
-                          const ResolvedOptions& options, const FeatureProgress& progress) {
-  Loader loader(samples, {.root = root, .preprocessing = options.preprocessing, .batch_size = kFeatureBatch, .threads = options.threads});
-  loader.start(identity_order(samples.size()), 0);
-  Features features{.readable = std::string(samples.size(), 'u'), .rows = {}, .unreadable = {}};
-  std::vector<at::Tensor> parts = {at::empty({0, network.feature_count()}, at::Device(options.device))};
-  while (std::optional<Batch> batch = loader.next()) {
-    if (progress.should_stop && progress.should_stop()) throw Error(ErrorCategory::kInterrupted, "stopped while computing features");
-    if (batch->count > 0) {
-      const at::Tensor input = to_input(batch->pixels, batch->count, options.preprocessing, options.precision, at::Device(options.device));
-      parts.push_back(network.features(input, NormMode::kRunningStatistics).to(at::kFloat));
-    }
-    for (const std::uint32_t index : batch->sample_indices) features.readable[index] = 'r';
-    progress.advance(batch->requested);
-    loader.recycle(std::move(*batch));
-  }
-  features.unreadable = loader.skipped();
-  features.rows = at::cat(parts);
-  return features;
-}
-
-// Those of all ranks, whose shares follow each other.
-Features gathered(const Group& group, Features own) {
-  if (group.alone()) return own;
-  const at::Tensor rows = own.rows.to(at::kCPU).contiguous();
-  const auto* const bytes = reinterpret_cast<const char*>(rows.const_data_ptr<float>());
-  std::vector<at::Tensor> parts;
-  for (const std::string& part : group.gather({bytes, rows.nbytes()})) {
-    at::Tensor values = at::empty({static_cast<std::int64_t>(part.size() / sizeof(float)) / rows.size(1), rows.size(1)}, at::kFloat);
-    std::memcpy(values.mutable_data_ptr<float>(), part.data(), part.size());
-    parts.push_back(std::move(values));
-  }
-  Features all{.readable = {}, .rows = at::cat(parts).to(own.rows.device()), .unreadable = gather_problems(group, own.unreadable)};
-  for (const std::string& part : group.gather(own.readable)) all.readable += part;
-  return all;
-}
-
-FeatureTable feature_table(Network& network, const Catalog& catalog, Split split, const ResolvedOptions& options,
-                           const FeatureProgress& progress, const Group& group) {
-  const c10::NoGradGuard no_gradients;
-  const std::vector<Sample>& samples = catalog.samples(split);
-  const Share share = group.share(std::ssize(samples));
-  const std::span<const Sample> own =
-      std::span(samples).subspan(static_cast<std::size_t>(share.begin), static_cast<std::size_t>(share.size()));
-  const Features features = gathered(group, compute_features(network, own, catalog.root, options, progress));
-  check_unreadable(features.unreadable, samples.size(), split, options);
-  FeatureTable table{.rows = features.rows, .labels = {}, .sample_of = {}, .row_of = {}, .unreadable = features.unreadable};
-  for (std::size_t i = 0; i < samples.size(); ++i) {
-    const bool readable = features.readable[i] == 'r';
-    table.row_of.push_back(readable ? std::ssize(table.labels) : -1);
-    if (!readable) continue;
-    table.sample_of.push_back(static_cast<std::uint32_t>(i));
-    table.labels.push_back(samples[i].label);
-  }
-  return table;
-}
 
 // Stored features through the head.
 class FeatureWorkload final : public Workload {
@@ -101,16 +17,10 @@ class FeatureWorkload final : public Workload {
   FeatureWorkload(Network& network, const Catalog& catalog, const ResolvedOptions& options, const TrainCallbacks& callbacks,
                   const Group& group)
       : network_(network), catalog_(catalog), options_(options) {
-    const std::int64_t total = group.share(std::ssize(catalog.train)).size() + group.share(std::ssize(catalog.validation)).size();
-    std::int64_t done = 0;
-    const FeatureProgress progress{.advance =
-                                       [&](std::int64_t photos) {
-                                         done += photos;
-                                         if (callbacks.on_stage) callbacks.on_stage(Stage::kFeatures, done, total);
-                                       },
-                                   .should_stop = callbacks.should_stop};
-    train_ = feature_table(network, catalog, Split::kTrain, options, progress, group);
-    validation_ = feature_table(network, catalog, Split::kValidation, options, progress, group);
+    FeatureProgress progress{.callbacks = callbacks,
+                             .total = group.share(std::ssize(catalog.train)).size() + group.share(std::ssize(catalog.validation)).size()};
+    train_ = compute_features(network, catalog, Split::kTrain, options, progress, group);
+    validation_ = compute_features(network, catalog, Split::kValidation, options, progress, group);
   }
 
   void start(std::uint32_t epoch, std::int64_t first_batch) override {
@@ -153,6 +63,7 @@ class FeatureWorkload final : public Workload {
     return scored;
   }
 
+  FeatureTable train_features(const TrainCallbacks&) override { return train_; }
   std::vector<Problem> skipped() const override { return train_.unreadable; }
   double wait_seconds() const override { return 0; }
 

@@ -126,6 +126,11 @@ class PhotoWorkload final : public Workload {
     return unpacked(bytes, all, catalog_.classes.size());
   }
 
+  FeatureTable train_features(const TrainCallbacks& callbacks) override {
+    FeatureProgress progress{.callbacks = callbacks, .total = group_.share(std::ssize(catalog_.train)).size()};
+    return compute_features(network_, catalog_, Split::kTrain, options_, progress, group_);
+  }
+
   std::vector<Problem> skipped() const override { return loader_.skipped(); }
   double wait_seconds() const override { return loader_.wait_seconds(); }
 

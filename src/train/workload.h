@@ -18,6 +18,7 @@
 #include "headstart/train.h"
 #include "model/network.h"
 #include "train/distributed.h"
+#include "train/feature_table.h"
 
 namespace headstart {
 
@@ -43,6 +44,9 @@ class Workload {
   virtual at::Tensor logits(const LearningBatch& batch) = 0;
   // The validation photos scored with the network as it is now; each rank scores a share of them and has the scores of all.
   virtual ScoredSamples validate(const TrainCallbacks& callbacks) = 0;
+
+  // The features of the training photos with the network as it is now.
+  virtual FeatureTable train_features(const TrainCallbacks& callbacks) = 0;
 
   virtual std::vector<Problem> skipped() const = 0;  // training photos that could not be read
   virtual double wait_seconds() const = 0;           // spent waiting for photos since start()
