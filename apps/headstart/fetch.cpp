@@ -25,7 +25,8 @@ constexpr const char* kExamples =
     "  headstart fetch hotdog                       the photos of the book's chapter, into data/hotdog\n"
     "  headstart fetch https://example.org/birds.zip --sha256 0123… --to photos/birds\n"
     "\n"
-    "Prints the path of the file, or of the folder that an archive (zip, tar.gz or tar) was unpacked into. A download is checked against its\n"
+    "Prints the path of the file, or of the folder that an archive (zip, tar.gz or tar) was unpacked into. A download is checked against "
+    "its\n"
     "hash, and goes on where it was interrupted. Archives with links, paths that lead out of the folder or absurd sizes are refused.";
 
 struct FetchRequest {
@@ -150,7 +151,9 @@ void add_fetch(CLI::App& app, Context& context) {
   command->add_option("--to", request->to, "Folder that an archive becomes (default: data/<name of the archive>)")->type_name("FOLDER");
   CLI::Option* const sha1 =
       command->add_option("--sha1", request->sha1, "Of an archive, 40 hex digits (default: not verified)")->type_name("HEX");
-  command->add_option("--sha256", request->sha256, "Of an archive, 64 hex digits (default: not verified)")->type_name("HEX")->excludes(sha1);
+  command->add_option("--sha256", request->sha256, "Of an archive, 64 hex digits (default: not verified)")
+      ->type_name("HEX")
+      ->excludes(sha1);
   command->callback([request, &context] { context.action = [request, &context] { run_fetch(*request, context); }; });
 }
 

@@ -4,11 +4,9 @@
 #pragma once
 
 #include <cstdint>
-
 #include <filesystem>
 #include <optional>
 #include <string>
-
 
 namespace headstart {
 

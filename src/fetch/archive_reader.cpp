@@ -12,7 +12,7 @@ namespace headstart {
 namespace {
 
 constexpr std::size_t kBlock = 1 << 20;
-constexpr std::size_t kShownBytes = 200;  // of a name, which may be a million bytes long
+constexpr std::size_t kShownBytes = 200;        // of a name, which may be a million bytes long
 constexpr std::uint64_t kRatioFrom = 64 << 20;  // unpacked bytes below which nobody is harmed
 
 // libarchive converts UTF-8 names to the thread's character set, and gives none for those that it cannot hold; a program that never called
@@ -100,12 +100,13 @@ void ArchiveReader::check_total(std::uint64_t more) const {
   if (more > limit - unpacked_) fail(fmt::format("its members have more than {} in all", human_bytes(limits_.bytes)));
   const std::uint64_t total = unpacked_ + more;
   if (total > kRatioFrom && total / static_cast<std::uint64_t>(limits_.ratio) > size_) {
-    fail(fmt::format("its {} would unpack to more than {} times as much, which photos do not", human_bytes(static_cast<std::int64_t>(size_)),
-                     limits_.ratio));
+    fail(fmt::format("its {} would unpack to more than {} times as much, which photos do not",
+                     human_bytes(static_cast<std::int64_t>(size_)), limits_.ratio));
   }
 }
 
-// A tar archive ends with a block of zeros. libarchive takes the end of the file for one, too, and would not notice that members are missing.
+// A tar archive ends with a block of zeros. libarchive takes the end of the file for one, too, and would not notice that members are
+// missing.
 void ArchiveReader::check_end() const {
   const bool tar = (archive_format(reader_.get()) & ARCHIVE_FORMAT_BASE_MASK) == ARCHIVE_FORMAT_TAR;
   if (tar && archive_filter_bytes(reader_.get(), 0) <= archive_read_header_position(reader_.get())) fail("it is cut off");

@@ -1,4 +1,5 @@
-// The members of an archive, one after the other, through libarchive: zip (by its central directory), tar, and tar in gzip; told by content.
+// The members of an archive, one after the other, through libarchive: zip (by its central directory), tar, and tar in gzip; told by
+// content.
 //
 // Thread-safety: belongs to one thread. Errors: Error(kData) naming the archive and what is wrong with it: damaged, cut off, or beyond the
 // limits of its sizes and counts. Names are given as they are stored; whether they may be used is for the caller to judge.

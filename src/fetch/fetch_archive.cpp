@@ -157,8 +157,9 @@ class ArchiveFetch {
     const Digests digests = digests_ ? *digests_ : digests_of(file);
     const std::string& computed = of_kind(digests, expected_.kind());
     if (!expected_.accepts(computed)) {
-      throw Error(ErrorCategory::kNetwork, fmt::format("{} is not the right archive: {}; nothing was unpacked. Get it again, or check the hash",
-                                                       file.string(), expected_.describe_difference(computed)));
+      throw Error(ErrorCategory::kNetwork,
+                  fmt::format("{} is not the right archive: {}; nothing was unpacked. Get it again, or check the hash", file.string(),
+                              expected_.describe_difference(computed)));
     }
     const std::filesystem::path staging = beside(".unpacking");
     remove_leftover(staging);

@@ -70,7 +70,8 @@ class Unpacking {
       reader_.refuse_member(fmt::format("lies {} folders deep, at most {} are taken", parts.size(), limits.depth));
     for (const std::string_view part : parts) {
       if (part == "..") reader_.refuse_member("would land outside the folder");
-      if (part.size() > kPartBytes) reader_.refuse_member(fmt::format("has a name of {} bytes, at most {} are taken", part.size(), kPartBytes));
+      if (part.size() > kPartBytes)
+        reader_.refuse_member(fmt::format("has a name of {} bytes, at most {} are taken", part.size(), kPartBytes));
     }
   }
 
@@ -83,7 +84,8 @@ class Unpacking {
   }
 
   void write(const std::filesystem::path& path) {
-    if (std::filesystem::exists(path)) reader_.refuse_member("is there twice");
+    std::error_code ignored;  // whatever is wrong with the path, opening it will say so
+    if (std::filesystem::exists(path, ignored)) reader_.refuse_member("is there twice");
     NewFile file(path);
     while (const std::size_t got = reader_.read(block_)) {
       file.write(std::span(block_).first(got));
