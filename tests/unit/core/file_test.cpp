@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <span>
 
 #include "headstart/error.h"
 #include "support/temp_dir.h"
