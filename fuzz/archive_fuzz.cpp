@@ -15,6 +15,18 @@
 
 namespace {
 
+// A folder for the whole run: in memory where there is such a place, as a disk would slow the fuzzer down.
+struct Home {
+  std::filesystem::path path;
+  Home() {
+    const std::filesystem::path memory = "/dev/shm";
+    std::string pattern = (std::filesystem::exists(memory) ? memory : std::filesystem::temp_directory_path()) / "headstart-fuzz-XXXXXX";
+    if (mkdtemp(pattern.data()) == nullptr) std::abort();
+    path = pattern;
+  }
+  ~Home() { std::filesystem::remove_all(path); }
+};
+
 // What an archive may make of a folder, whatever is in it.
 void check_folder(const std::filesystem::path& folder, const headstart::ArchiveLimits& limits) {
   if (!std::filesystem::exists(folder)) return;
@@ -31,22 +43,17 @@ void check_folder(const std::filesystem::path& folder, const headstart::ArchiveL
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const int descriptor = memfd_create("archive", MFD_CLOEXEC);
   static const std::filesystem::path archive = "/proc/self/fd/" + std::to_string(descriptor);
-  static const std::filesystem::path home = [] {
-    std::string pattern = "/dev/shm/headstart-fuzz-XXXXXX";  // in memory, where there is such a place
-    if (mkdtemp(pattern.data()) == nullptr) pattern = std::filesystem::temp_directory_path() / "headstart-fuzz-XXXXXX";
-    if (!std::filesystem::exists(pattern) && mkdtemp(pattern.data()) == nullptr) std::abort();
-    return pattern;
-  }();
+  static const Home home;
   if (ftruncate(descriptor, static_cast<off_t>(size)) != 0 || pwrite(descriptor, data, size, 0) != static_cast<ssize_t>(size)) std::abort();
   headstart::ArchiveOptions options;
   options.limits.bytes = 1 << 20;
   options.limits.members = 1000;
   try {
-    headstart::unpack_archive(archive, home / "out", options);
+    headstart::unpack_archive(archive, home.path / "out", options);
   } catch (const headstart::Error&) {
   }
-  check_folder(home / "out", options.limits);
-  std::filesystem::remove_all(home / "out");
-  if (!std::filesystem::is_empty(home)) std::abort();  // something landed beside it
+  check_folder(home.path / "out", options.limits);
+  std::filesystem::remove_all(home.path / "out");
+  if (!std::filesystem::is_empty(home.path)) std::abort();  // something landed beside it
   return 0;
 }

@@ -247,11 +247,13 @@ TEST_F(FetchArchive, RedirectsAreFollowed) {
 TEST_F(FetchArchive, ASlowReplyIsGivenUpAndGoneOnWith) {
   const HttpServer server([&](const Request& request, const Reply& reply) {
     if (request.range_start() > 0) return serve_file(bytes_)(request, reply);
-    reply.send("HTTP/1.1 200 OK\r\nETag: \"v1\"\r\nContent-Length: " + std::to_string(bytes_.size()) + "\r\n\r\n" + bytes_.substr(0, 4));
-    reply.stall();  // more bytes would keep the mean speed of curl's five seconds up
+    reply.send("HTTP/1.1 200 OK\r\nETag: \"v1\"\r\nContent-Length: " + std::to_string(bytes_.size()) + "\r\n\r\n" + bytes_.substr(0, 1000));
+    reply.stall();
   });
-  expect_fetched(fetch(server.url("/photos.zip"), sha1_));
-  EXPECT_EQ(server.requests().at(1).range_start(), 4U);
+  TransferLimits limits = quick();
+  limits.stall_bytes_per_s = 10'000;  // curl's mean over seconds falls below that at once
+  expect_fetched(fetch_archive(archive_at(server.url("/photos.zip"), sha1_), options_, limits));
+  EXPECT_EQ(server.requests().at(1).range_start(), 1000U);
 }
 
 TEST_F(FetchArchive, AMissingFileLeavesNothing) {
