@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "headstart/error.h"
 #include "headstart/models.h"
@@ -119,7 +120,12 @@ FetchedArchive fetch_photos(const SourceArchive& archive, ArchiveOptions options
   {
     Progress download(console, "downloading " + archive.name, Unit::kBytes);
     Progress unpack(console, "unpacking " + archive.name, Unit::kBytes);
-    options.on_download = [&](std::int64_t done, std::int64_t total) { download.update(done, total); };
+    const std::string from = options.from.empty() ? archive.from : options.from;
+    bool told = false;
+    options.on_download = [&](std::int64_t done, std::int64_t total) {
+      if (!std::exchange(told, true)) console.say(fmt::format("fetching {} from {}", archive.name, printable(from)));
+      download.update(done, total);
+    };
     options.on_unpack = [&](std::int64_t done, std::int64_t total) { unpack.update(done, total); };
     options.should_stop = interrupted;
     fetched = fetch_archive(archive, options);

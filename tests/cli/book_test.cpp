@@ -56,16 +56,16 @@ TEST(Book, NeedsATestFolder) {
   EXPECT_TRUE(says(outcome.err, "no test folder"));
 }
 
-// The chapter's folder by default, as it is; nothing is fetched then.
+// The chapter's folder by default, as it is: nothing is fetched then.
 TEST(Book, TakesTheChaptersFolder) {
   const TempDir folder;
-  make_tiny_dataset(folder / "data/hotdog/train", 2, 4);
-  make_tiny_dataset(folder / "data/hotdog/test", 2, 2, 9);
+  make_tiny_dataset(folder / "data/hotdog", 2, 4);
   std::vector<std::string> options = tiny_book("", folder / "out");
   options.erase(options.begin() + 1, options.begin() + 3);
   const Outcome outcome = run(options, {.folder = folder.path().string()});
-  EXPECT_EXIT_CODE(outcome, 0);
-  EXPECT_TRUE(says(outcome.err, "8 to train, 4 to test"));
+  EXPECT_EXIT_CODE(outcome, ErrorCategory::kData);
+  EXPECT_TRUE(says(outcome.err, "data/hotdog"));
+  EXPECT_TRUE(says(outcome.err, "no test folder"));
 }
 
 TEST(Book, SaysWhatToDoWithoutPhotosAndNetwork) {
@@ -74,7 +74,8 @@ TEST(Book, SaysWhatToDoWithoutPhotosAndNetwork) {
   const HttpServer proxy([](const Request&, const Reply& reply) { reply.answer("403 Forbidden", "", ""); });
   const Outcome outcome = run({"book"}, {.environment = {{"http_proxy", proxy.url("")}}, .folder = folder.path().string()});
   EXPECT_EXIT_CODE(outcome, ErrorCategory::kNetwork);
-  for (const char* const way : {"headstart fetch hotdog --from FILE|URL", "headstart book --data PHOTOS", "hotdog.zip"})
+  for (const char* const way : {"\n  2. from a file that you brought, or a mirror:  headstart fetch hotdog --from FILE|URL\n",
+                                "headstart book --data PHOTOS", "hotdog.zip"})
     EXPECT_TRUE(says(outcome.err, way));
   ASSERT_EQ(proxy.requests().size(), 1U);
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));

@@ -129,7 +129,7 @@ TEST_F(FetchModel, AZipWithAnotherFileInsideIsRefused) {
   const std::string message = error_of([&] { fetch(); });
   expect_contains(message, model_.sha1);
   expect_contains(message, digest_of(contents_.substr(1) + "x", DigestKind::kSha1));
-  expect_contains(message, "get the file from " + model_.url + " (a zip with it inside");
+  expect_contains(message, "get the file inside the zip " + model_.url);
   EXPECT_EQ(names_in(cache()), Names{});
   write_file_atomically(folder_ / "brought", "something else");
   options_.from = (folder_ / "brought").string();
