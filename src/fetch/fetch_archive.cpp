@@ -137,6 +137,9 @@ class ArchiveFetch {
       // A verified download is good for another try where only time or space was missing.
       const bool again = error.category() == ErrorCategory::kInterrupted || error.category() == ErrorCategory::kFile;
       if (!again || expected_.empty()) remove_leftover(file);
+      // The file that the message names is gone by then: say where it came from.
+      if (error.category() == ErrorCategory::kData)
+        throw Error(ErrorCategory::kData, fmt::format("the archive from {}: {}", from_, error.what()));
       if (error.category() != ErrorCategory::kNetwork || archive_.origin.empty()) throw;
       throw Error(ErrorCategory::kNetwork, fmt::format("cannot fetch {}: {}\n{}", archive_.name, error.what(), advice()));
     }
