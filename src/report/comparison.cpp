@@ -87,7 +87,10 @@ std::string figures_html(const Comparison& comparison) {
 }  // namespace
 
 Curves curves_of(const TrainResult& run) {
-  Curves curves{.epochs = run.options.epochs, .train = {}, .test = {}, .test_name = scored_name(run)};
+  Curves curves{.epochs = std::max(run.options.epochs, 1),  // of a run without epochs the figure is empty
+                .train = {},
+                .test = {},
+                .test_name = scored_name(run)};
   for (const TrainingPoint& point : run.curve)
     curves.train.push_back({.x = point.epoch, .train_loss = point.loss, .train_top1 = point.top1});
   for (const EpochRecord& epoch : run.history)
@@ -113,7 +116,8 @@ double examples_per_second(const TrainResult& run) {
 }
 
 std::string book_lines(const TrainResult& run) {
-  const EpochRecord last = run.history.empty() ? EpochRecord{} : run.history.back();
+  if (run.history.empty()) return fmt::format("{} acc {:.3f} without training\n", scored_name(run), run.validation.metrics.top1);
+  const EpochRecord& last = run.history.back();
   return fmt::format("loss {:.3f}, train acc {:.3f}, {} acc {:.3f}\n{:.1f} examples/sec on [{}]\n", last.train_loss, last.train_top1,
                      scored_name(run), last.validation_top1, examples_per_second(run), run.options.device);
 }

@@ -5,73 +5,18 @@
 #include <span>
 #include <utility>
 
-#include "data/loader.h"
 #include "data/sampler.h"
-#include "headstart/error.h"
 #include "train/workload.h"
 
 namespace headstart {
 namespace {
-
-constexpr int kFeatureBatch = 32;
-
-// Features of one split, computed in evaluation mode.
-struct FeatureTable {
-  at::Tensor rows;                       // float32 [readable photos, F], on the device
-  std::vector<std::int64_t> labels;      // [readable photos]
-  std::vector<std::uint32_t> sample_of;  // [readable photos], index into the split
-  std::vector<std::int64_t> row_of;      // [photos of the split]; -1: not readable
-  std::vector<Problem> unreadable;
-};
-
-struct FeatureProgress {
-  std::function<void(std::int64_t photos)> advance;
-  std::function<bool()> should_stop;
-};
-
-FeatureTable compute_features(Network& network, const Catalog& catalog, Split split, const ResolvedOptions& options,
-                              const FeatureProgress& progress) {
-  const c10::NoGradGuard no_gradients;
-  const std::vector<Sample>& samples = catalog.samples(split);
-  Loader loader(samples,
-                {.root = catalog.root, .preprocessing = options.preprocessing, .batch_size = kFeatureBatch, .threads = options.threads});
-  loader.start(identity_order(samples.size()), 0);
-  FeatureTable table;
-  table.row_of.assign(samples.size(), -1);
-  std::vector<at::Tensor> parts;
-  while (std::optional<Batch> batch = loader.next()) {
-    if (progress.should_stop && progress.should_stop()) throw Error(ErrorCategory::kInterrupted, "stopped while computing features");
-    if (batch->count > 0) {
-      const at::Tensor input = to_input(batch->pixels, batch->count, options.preprocessing, options.precision, at::Device(options.device));
-      parts.push_back(network.features(input, NormMode::kRunningStatistics).to(at::kFloat));
-    }
-    for (int i = 0; i < batch->count; ++i) {
-      table.row_of[batch->sample_indices[i]] = static_cast<std::int64_t>(table.labels.size());
-      table.sample_of.push_back(batch->sample_indices[i]);
-      table.labels.push_back(batch->labels[i]);
-    }
-    progress.advance(batch->requested);
-    loader.recycle(std::move(*batch));
-  }
-  table.unreadable = loader.skipped();
-  check_unreadable(table.unreadable, samples.size(), split, options);
-  table.rows = parts.empty() ? at::empty({0, network.feature_count()}) : at::cat(parts);
-  return table;
-}
 
 // Stored features through the head.
 class FeatureWorkload final : public Workload {
  public:
   FeatureWorkload(Network& network, const Catalog& catalog, const ResolvedOptions& options, const TrainCallbacks& callbacks)
       : network_(network), catalog_(catalog), options_(options) {
-    const auto total = static_cast<std::int64_t>(catalog.train.size() + catalog.validation.size());
-    std::int64_t done = 0;
-    const FeatureProgress progress{.advance =
-                                       [&](std::int64_t photos) {
-                                         done += photos;
-                                         if (callbacks.on_stage) callbacks.on_stage(Stage::kFeatures, done, total);
-                                       },
-                                   .should_stop = callbacks.should_stop};
+    FeatureProgress progress{.callbacks = callbacks, .total = std::ssize(catalog.train) + std::ssize(catalog.validation)};
     train_ = compute_features(network, catalog, Split::kTrain, options, progress);
     validation_ = compute_features(network, catalog, Split::kValidation, options, progress);
   }
@@ -116,6 +61,7 @@ class FeatureWorkload final : public Workload {
     return scored;
   }
 
+  FeatureTable train_features(const TrainCallbacks&) override { return train_; }
   std::vector<Problem> skipped() const override { return train_.unreadable; }
   double wait_seconds() const override { return 0; }
 

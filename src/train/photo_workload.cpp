@@ -61,6 +61,11 @@ class PhotoWorkload final : public Workload {
     return score_samples(network_, catalog_.root, catalog_.validation, scoring_options(options_, callbacks), on_progress);
   }
 
+  FeatureTable train_features(const TrainCallbacks& callbacks) override {
+    FeatureProgress progress{.callbacks = callbacks, .total = std::ssize(catalog_.train)};
+    return compute_features(network_, catalog_, Split::kTrain, options_, progress);
+  }
+
   std::vector<Problem> skipped() const override { return loader_.skipped(); }
   double wait_seconds() const override { return loader_.wait_seconds(); }
 

@@ -17,6 +17,7 @@
 #include "headstart/dataset.h"
 #include "headstart/train.h"
 #include "model/network.h"
+#include "train/feature_table.h"
 
 namespace headstart {
 
@@ -39,6 +40,9 @@ class Workload {
   virtual at::Tensor logits(const LearningBatch& batch) = 0;
   // The validation photos scored with the network as it is now.
   virtual ScoredSamples validate(const TrainCallbacks& callbacks) = 0;
+
+  // The features of the training photos with the network as it is now.
+  virtual FeatureTable train_features(const TrainCallbacks& callbacks) = 0;
 
   virtual std::vector<Problem> skipped() const = 0;  // training photos that could not be read
   virtual double wait_seconds() const = 0;           // spent waiting for photos since start()
