@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "cli.h"
+#include "fetch.h"
 #include "headstart/compare.h"
 #include "headstart/curves.h"
 #include "headstart/error.h"
@@ -23,10 +24,12 @@ namespace {
 
 constexpr const char* kExamples =
     "Examples:\n"
-    "  headstart book --data hotdog --weights resnet18-f37072fd.pth\n"
-    "  headstart book --data hotdog --track gluon --weights resnet18_v2-a81db45f.params --seeds 3\n"
+    "  headstart book\n"
+    "  headstart book --track gluon --seeds 3\n"
+    "  headstart book --data my-hotdogs --weights resnet18-f37072fd.pth\n"
     "\n"
-    "Fine-tunes the pretrained network, trains the same network from scratch, and sets the two side by side. The runs land in OUT, one\n"
+    "Without --data, the chapter's photos are fetched into data/hotdog. Fine-tunes the pretrained network, trains the same network from "
+    "scratch, and sets the two side by side. The runs land in OUT, one\n"
     "folder each; the same command goes on where it was interrupted. docs/book.md walks through the chapter.";
 
 enum class Track { kPytorch, kGluon };
@@ -99,7 +102,22 @@ void save_figure(const TrainResult& run) {
   write_file(run.options.out / "figure.png", {reinterpret_cast<const char*>(png.data()), png.size()});
 }
 
-void run_book(const BookRequest& request, Context& context) {
+// The chapter's own photos, fetched unless they are there.
+std::filesystem::path chapter_photos(Context& context) {
+  const SourceArchive& hotdog = source_archives().front();
+  const std::filesystem::path folder = std::filesystem::path("data") / hotdog.name;
+  if (std::filesystem::exists(folder) && !std::filesystem::is_empty(folder)) return folder;
+  try {
+    return fetch_photos(hotdog, {.to = folder}, context).folder;
+  } catch (const Error& error) {
+    if (error.category() != ErrorCategory::kNetwork) throw;
+    throw Error(ErrorCategory::kNetwork,
+                fmt::format("{}\nOr name a folder with train/ and test/ of class folders:  headstart book --data PHOTOS", error.what()));
+  }
+}
+
+void run_book(BookRequest request, Context& context) {
+  if (request.data.empty()) request.data = chapter_photos(context);
   set_interrupt_notice("Stopping after this step with a checkpoint; Ctrl-C again ends at once.");
   Comparison comparison{
       .title = fmt::format("Fine-tuning, the {} track", word_of(kTracks, request.track)),
@@ -129,9 +147,10 @@ void add_book(CLI::App& app, Context& context) {
   CLI::App* const command =
       add_command(app, context, "book", "The book's fine-tuning chapter, whole: fine-tuned beside from scratch", kExamples);
   const auto request = std::make_shared<BookRequest>();
-  command->add_option("--data", request->data, "Folder with train/ and test/ of class folders, such as the chapter's hotdog")
-      ->type_name("PHOTOS")
-      ->required();
+  command
+      ->add_option("--data", request->data,
+                   "Folder with train/ and test/ of class folders (default: data/hotdog, fetched unless it is there)")
+      ->type_name("PHOTOS");
   add_choice(*command, "--track", request->track, kTracks, "The chapter's PyTorch or Gluon form (default: pytorch)");
   command->add_option("--weights", request->weights, "Pretrained weights: a file or a source model (default: resnet18, or resnet18_v2)")
       ->type_name("FILE|NAME");

@@ -109,9 +109,9 @@ int report(Context& context, ErrorCategory category, const std::string& message)
   context.console.set_live("");
   // A partial result and an interruption are states that a person asked about or caused, no errors.
   if (category == ErrorCategory::kPartial || category == ErrorCategory::kInterrupted) {
-    context.console.warn(printable(message));
+    context.console.warn(printable_lines(message));
   } else {
-    context.console.error(printable(message));
+    context.console.error(printable_lines(message));
   }
   return exit_code(category);
 }

@@ -77,6 +77,7 @@ Process::Process(const std::vector<std::string>& arguments, const Streams& strea
   posix_spawn_file_actions_adddup2(&actions, in.theirs, STDIN_FILENO);
   posix_spawn_file_actions_adddup2(&actions, out.theirs, STDOUT_FILENO);
   posix_spawn_file_actions_adddup2(&actions, err.theirs, STDERR_FILENO);
+  posix_spawn_file_actions_addchdir_np(&actions, streams.folder.c_str());
   std::vector<std::string> words = {HEADSTART_PROGRAM};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<std::string> environment = environment_of(streams);

@@ -21,6 +21,7 @@ struct Streams {
   int columns = 80;
   bool close_output_early = false;                               // the reader of standard output goes away after its first bytes
   std::vector<std::pair<std::string, std::string>> environment;  // beside a minimal one
+  std::string folder = ".";                                      // that it works in
 };
 
 struct Outcome {
