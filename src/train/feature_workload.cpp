@@ -5,64 +5,17 @@
 #include <span>
 #include <utility>
 
-#include "data/loader.h"
 #include "data/sampler.h"
-#include "headstart/error.h"
 #include "train/workload.h"
 
 namespace headstart {
 namespace {
 
-constexpr int kFeatureBatch = 32;
-
-// Features of one split, computed in evaluation mode.
-struct FeatureTable {
-  at::Tensor rows;                       // float32 [readable photos, F], on the device
-  std::vector<std::int64_t> labels;      // [readable photos]
-  std::vector<std::uint32_t> sample_of;  // [readable photos], index into the split
-  std::vector<std::int64_t> row_of;      // [photos of the split]; -1: not readable
-  std::vector<Problem> unreadable;
-};
-
-struct FeatureProgress {
-  std::function<void(std::int64_t photos)> advance;
-  std::function<bool()> should_stop;
-};
-
-FeatureTable compute_features(Network& network, const Catalog& catalog, Split split, const ResolvedOptions& options,
-                              const FeatureProgress& progress) {
-  const c10::NoGradGuard no_gradients;
-  const std::vector<Sample>& samples = catalog.samples(split);
-  Loader loader(samples,
-                {.root = catalog.root, .preprocessing = options.preprocessing, .batch_size = kFeatureBatch, .threads = options.threads});
-  loader.start(identity_order(samples.size()), 0);
-  FeatureTable table;
-  table.row_of.assign(samples.size(), -1);
-  std::vector<at::Tensor> parts;
-  while (std::optional<Batch> batch = loader.next()) {
-    if (progress.should_stop && progress.should_stop()) throw Error(ErrorCategory::kInterrupted, "stopped while computing features");
-    if (batch->count > 0) {
-      const at::Tensor input = to_input(batch->pixels, batch->count, options.preprocessing, options.precision, at::Device(options.device));
-      parts.push_back(network.features(input, NormMode::kRunningStatistics).to(at::kFloat));
-    }
-    for (int i = 0; i < batch->count; ++i) {
-      table.row_of[batch->sample_indices[i]] = static_cast<std::int64_t>(table.labels.size());
-      table.sample_of.push_back(batch->sample_indices[i]);
-      table.labels.push_back(batch->labels[i]);
-    }
-    progress.advance(batch->requested);
-    loader.recycle(std::move(*batch));
-  }
-  table.unreadable = loader.skipped();
-  check_unreadable(table.unreadable, samples.size(), split, options);
-  table.rows = parts.empty() ? at::empty({0, network.feature_count()}) : at::cat(parts);
-  return table;
-}
-
 // Stored features through the head.
 class FeatureWorkload final : public Workload {
  public:
-  FeatureWorkload(Network& network, const Catalog& catalog, const ResolvedOptions& options, const TrainCallbacks& callbacks)
+  FeatureWorkload(Network& network, const Catalog& catalog, const ResolvedOptions& options, FeatureStore& features,
+                  const TrainCallbacks& callbacks)
       : network_(network), catalog_(catalog), options_(options) {
     const auto total = static_cast<std::int64_t>(catalog.train.size() + catalog.validation.size());
     std::int64_t done = 0;
@@ -72,8 +25,10 @@ class FeatureWorkload final : public Workload {
                                          if (callbacks.on_stage) callbacks.on_stage(Stage::kFeatures, done, total);
                                        },
                                    .should_stop = callbacks.should_stop};
-    train_ = compute_features(network, catalog, Split::kTrain, options, progress);
-    validation_ = compute_features(network, catalog, Split::kValidation, options, progress);
+    train_ = features.table(network, catalog, Split::kTrain, options, progress);
+    check_unreadable(train_.unreadable, catalog.train.size(), Split::kTrain, options);
+    validation_ = features.table(network, catalog, Split::kValidation, options, progress);
+    check_unreadable(validation_.unreadable, catalog.validation.size(), Split::kValidation, options);
   }
 
   void start(std::uint32_t epoch, std::int64_t first_batch) override {
@@ -104,16 +59,8 @@ class FeatureWorkload final : public Workload {
   at::Tensor logits(const LearningBatch& batch) override { return network_.head(batch.input); }
 
   ScoredSamples validate(const TrainCallbacks&) override {
-    const c10::NoGradGuard no_gradients;
-    ScoredSamples scored{.photos = {}, .unreadable = validation_.unreadable};
-    const std::vector<float> probabilities = softmax_rows(network_.head(validation_.rows));
-    const std::size_t classes = catalog_.classes.size();
-    for (std::size_t row = 0; row < validation_.labels.size(); ++row) {
-      const Sample& sample = catalog_.validation[validation_.sample_of[row]];
-      const auto first = probabilities.begin() + static_cast<std::ptrdiff_t>(row * classes);
-      scored.photos.push_back({sample.path, sample.label, std::vector<float>(first, first + static_cast<std::ptrdiff_t>(classes))});
-    }
-    return scored;
+    const auto all = std::max<std::int64_t>(std::ssize(validation_.labels), 1);
+    return {.photos = score_features(network_, validation_, catalog_.validation, all), .unreadable = validation_.unreadable};
   }
 
   std::vector<Problem> skipped() const override { return train_.unreadable; }
@@ -131,8 +78,23 @@ class FeatureWorkload final : public Workload {
 }  // namespace
 
 std::unique_ptr<Workload> make_feature_workload(Network& network, const Catalog& catalog, const ResolvedOptions& options,
-                                                const TrainCallbacks& callbacks) {
-  return std::make_unique<FeatureWorkload>(network, catalog, options, callbacks);
+                                                FeatureStore& features, const TrainCallbacks& callbacks) {
+  return std::make_unique<FeatureWorkload>(network, catalog, options, features, callbacks);
+}
+
+std::vector<ScoredPhoto> score_features(const Network& network, const FeatureTable& table, const std::vector<Sample>& samples,
+                                        std::int64_t batch_size) {
+  const c10::NoGradGuard no_gradients;
+  const auto classes = static_cast<std::ptrdiff_t>(network.classes());
+  std::vector<ScoredPhoto> photos;
+  for (const at::Tensor& rows : table.rows.split(batch_size)) {
+    const std::vector<float> probabilities = softmax_rows(network.head(rows));
+    for (auto row = probabilities.begin(); row != probabilities.end(); row += classes) {
+      const Sample& sample = samples[table.sample_of[photos.size()]];
+      photos.push_back({sample.path, sample.label, std::vector<float>(row, row + classes)});
+    }
+  }
+  return photos;
 }
 
 }  // namespace headstart

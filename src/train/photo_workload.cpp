@@ -10,25 +10,26 @@
 namespace headstart {
 namespace {
 
-LoaderOptions loader_options(const Catalog& catalog, const ResolvedOptions& options) {
+LoaderOptions loader_options(const Catalog& catalog, const ResolvedOptions& options, std::shared_ptr<DecodedPhotos> decoded) {
   return {.root = catalog.root,
           .preprocessing = options.preprocessing,
           .augmentation = options.augmentation,
           .batch_size = options.batch_size,
           .threads = options.threads,
           .batches_ahead = options.accumulate + 2,
-          .seed = options.seed};
+          .seed = options.seed,
+          .decoded = std::move(decoded)};
 }
 
 // Photos, augmented, through the whole network.
 class PhotoWorkload final : public Workload {
  public:
-  PhotoWorkload(Network& network, const Catalog& catalog, const ResolvedOptions& options)
+  PhotoWorkload(Network& network, const Catalog& catalog, const ResolvedOptions& options, std::shared_ptr<DecodedPhotos> decoded)
       : network_(network),
         catalog_(catalog),
         options_(options),
         device_(options.device),
-        loader_(catalog.train, loader_options(catalog, options)) {}
+        loader_(catalog.train, loader_options(catalog, options, std::move(decoded))) {}
 
   void start(std::uint32_t epoch, std::int64_t first_batch) override {
     const int classes = static_cast<int>(catalog_.classes.size());
@@ -74,8 +75,9 @@ class PhotoWorkload final : public Workload {
 
 }  // namespace
 
-std::unique_ptr<Workload> make_photo_workload(Network& network, const Catalog& catalog, const ResolvedOptions& options) {
-  return std::make_unique<PhotoWorkload>(network, catalog, options);
+std::unique_ptr<Workload> make_photo_workload(Network& network, const Catalog& catalog, const ResolvedOptions& options,
+                                              std::shared_ptr<DecodedPhotos> decoded) {
+  return std::make_unique<PhotoWorkload>(network, catalog, options, std::move(decoded));
 }
 
 }  // namespace headstart

@@ -10,10 +10,10 @@
 namespace headstart {
 
 std::unique_ptr<Workload> make_workload(Network& network, const Catalog& catalog, const ResolvedOptions& options,
-                                        const TrainCallbacks& callbacks) {
+                                        SharedInputs::Impl& shared, const TrainCallbacks& callbacks) {
   for (const NamedParameter& parameter : network.parameters()) parameter.tensor.set_requires_grad(is_trained(parameter, options));
-  if (options.recipe == Recipe::kHead) return make_feature_workload(network, catalog, options, callbacks);
-  return make_photo_workload(network, catalog, options);
+  if (options.recipe == Recipe::kHead) return make_feature_workload(network, catalog, options, shared.features, callbacks);
+  return make_photo_workload(network, catalog, options, shared.decoded);
 }
 
 bool is_trained(const NamedParameter& parameter, const ResolvedOptions& options) {
