@@ -109,8 +109,8 @@ class Comparing {
 
   OptionTexts texts_of(const Way& way) const {
     OptionTexts texts = common_;
-    texts.emplace_back("recipe", word_of(kRecipes, way.recipe));
-    if (way.scratch) texts.emplace_back("scratch", "true");
+    texts["recipe"] = word_of(kRecipes, way.recipe);
+    if (way.scratch) texts["scratch"] = "true";
     return texts;
   }
 

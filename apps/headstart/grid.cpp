@@ -122,7 +122,7 @@ std::vector<SweepCase> cases_of(const std::string& photos, const OptionTexts& co
   std::vector<SweepCase> cases;
   for (std::vector<std::string>& values : grid) {
     OptionTexts texts = common;
-    for (std::size_t i = 0; i < axes.size(); ++i) texts.emplace_back(axes[i].name, values[i]);
+    for (std::size_t i = 0; i < axes.size(); ++i) texts[axes[i].name] = values[i];
     TrainOptions options = train_options_of(photos, texts, shared);
     cases.push_back({.values = std::move(values), .options = std::move(options)});
   }
@@ -139,7 +139,7 @@ OptionTexts given_options_of_train(const CLI::App& command) {
   OptionTexts given;
   for (auto& [name, text] : given_options(command)) {
     const bool of_train = train.app.get_option_no_throw("--" + dashed(name)) != nullptr;
-    if (of_train && name != "out" && name != "log_file") given.emplace_back(name, text);
+    if (of_train && name != "out" && name != "log_file") given[name] = text;
   }
   return given;
 }

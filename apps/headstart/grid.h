@@ -4,9 +4,9 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <map>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "headstart/sweep.h"
@@ -17,13 +17,13 @@ namespace headstart::cli {
 // "a,b,c", or "from:to:log|lin:count" for a numeric option. `name` is a numeric or choice option of `train`, with '_' or '-'.
 SweepAxis parse_axis(const std::string& name, const std::string& values);
 
-// Options of `train` as texts, by name with '_'; a later one replaces an earlier one of the same name.
-using OptionTexts = std::vector<std::pair<std::string, std::string>>;
+// Options of `train` as texts, by name with '_'.
+using OptionTexts = std::map<std::string, std::string>;
 
 // What `train PHOTOS` with these options would do. Runs that are given the same `shared` read a source model once.
 TrainOptions train_options_of(const std::string& photos, const OptionTexts& texts, const std::shared_ptr<SharedInputs>& shared);
 
-// Every combination of the axes' values, the last axis varying fastest, each beside the `common` options.
+// Every combination of the axes' values, the last axis varying fastest, each with the other options in `common`.
 std::vector<SweepCase> cases_of(const std::string& photos, const OptionTexts& common, const std::vector<SweepAxis>& axes,
                                 const std::shared_ptr<SharedInputs>& shared);
 
