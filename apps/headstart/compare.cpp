@@ -35,7 +35,7 @@ constexpr const char* kFromScratch = "+scratch";
 
 struct CompareRequest {
   TrainRequest train;
-  std::vector<std::string> runs;
+  std::vector<std::string> runs = {"finetune", "head", "scratch"};
   std::string tune_lr;
   int seeds = 1;
 };
@@ -199,7 +199,6 @@ void add_compare(CLI::App& app, Context& context) {
       ->type_name("RUN,RUN,...")
       ->delimiter(',')
       ->allow_extra_args(false)
-      ->default_val(std::vector<std::string>{"finetune", "head", "scratch"})
       ->group(group);
   command
       ->add_option("--tune-lr", request->tune_lr,

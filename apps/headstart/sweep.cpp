@@ -64,7 +64,8 @@ void refuse_twice(const std::vector<SweepAxis>& axes, const OptionTexts& common)
 void run_sweep(const CLI::App& command, const SweepRequest& request, Context& context) {
   Console& console = context.console;
   SweepOptions options{.axes = axes_of(request), .cases = {}, .seeds = request.seeds, .out = request.train.options.out};
-  const OptionTexts common = given_options_of_train(command);
+  OptionTexts common = given_options_of_train(command);
+  common.erase("lr");  // of this name, the sweep's own is another option: an axis
   refuse_twice(options.axes, common);
   options.shared = std::make_shared<SharedInputs>();
   options.cases = cases_of(request.train.options.photos.string(), common, options.axes, options.shared);

@@ -38,13 +38,13 @@ double beta_fraction(double a, double b, double x) {
   return fraction;
 }
 
-// I_x(a, b), regularised.
-double incomplete_beta(double a, double b, double x) {
+// I_x(a, b), regularised, of x and y = 1 - x: near 1, x alone could not tell how near.
+double incomplete_beta(double a, double b, double x, double y) {
   if (x <= 0) return 0;
-  if (x >= 1) return 1;
-  const double front = std::exp(std::lgamma(a + b) - std::lgamma(a) - std::lgamma(b) + a * std::log(x) + b * std::log1p(-x));
+  if (y <= 0) return 1;
+  const double front = std::exp(std::lgamma(a + b) - std::lgamma(a) - std::lgamma(b) + a * std::log(x) + b * std::log(y));
   if (x < (a + 1) / (a + b + 2)) return front * beta_fraction(a, b, x) / a;
-  return 1 - front * beta_fraction(b, a, 1 - x) / b;
+  return 1 - front * beta_fraction(b, a, y) / b;
 }
 
 const Evaluation& compared(const TrainResult& run) { return run.test ? *run.test : run.validation; }
@@ -127,8 +127,8 @@ double student_p(double t, double degrees) {
   if (!(degrees > 0)) throw Error(ErrorCategory::kUsage, fmt::format("Student's t needs degrees of freedom above 0, not {}", degrees));
   if (std::isnan(t)) return t;
   // x = degrees / (degrees + t²), written so that a large t cannot overflow.
-  const double ratio = t / std::sqrt(degrees);
-  return std::isinf(ratio * ratio) ? 0 : incomplete_beta(degrees / 2, 0.5, 1 / (1 + ratio * ratio));
+  const double ratio = t * t / degrees;
+  return std::isinf(ratio) ? 0 : incomplete_beta(degrees / 2, 0.5, 1 / (1 + ratio), ratio / (1 + ratio));
 }
 
 TTest paired_t_test(std::span<const double> first, std::span<const double> second) {
