@@ -103,7 +103,7 @@ class Comparing {
 
  private:
   std::string introduction() const {
-    return fmt::format("Every way of training has seen the same photos and is judged on the same ones, with {}.",
+    return fmt::format("{}: with each, all have trained on the same photos and are judged on the same ones.",
                        count_text(request_.seeds, "seed"));
   }
 

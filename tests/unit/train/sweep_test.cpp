@@ -75,9 +75,9 @@ TEST(SharedInputs, RunsOfAllLayersEndAsAlone) {
   const auto shared = std::make_shared<SharedInputs>();
   for (const bool exact : {false, true}) {
     const auto options = [&](const std::string& name) {
-      TrainOptions options = tiny_options(folder.path(), {.name = name + (exact ? "-exact" : "-fast")});
-      options.augmentation.fast_decode = !exact;
-      return options;
+      TrainOptions one = tiny_options(folder.path(), {.name = name + (exact ? "-exact" : "-fast")});
+      one.augmentation.fast_decode = !exact;
+      return one;
     };
     const TrainOptions alone = options("alone");
     train(alone);
