@@ -33,7 +33,7 @@ TEST(Compare, SetsWaysSideBySideWithATestOverPhotos) {
   EXPECT_EQ(again.out, outcome.out);
   const Outcome other = run(joined(command, {"--label-smoothing", "0.1"}));
   EXPECT_EXIT_CODE(other, exit_code(ErrorCategory::kUsage));
-  EXPECT_TRUE(says(other.err, "label_smoothing (run: 0, asked: 0.1)"));
+  EXPECT_TRUE(says(other.err, "label_smoothing (run: 0.0, asked: 0.1)"));
 }
 
 TEST(Compare, TunesALearningRateOnTheFirstSeed) {

@@ -33,7 +33,7 @@ TEST(Terminal, ATrainingShowsBarsInColourThatFitTheWidth) {
     }
   }
   // The last thing that was drawn is gone.
-  EXPECT_FALSE(says(screen_of(outcome.err, 60).back(), "%"));
+  EXPECT_FALSE(says(screen_of(outcome.err, 400).back(), "%"));  // 400: lines that are said may wrap
 }
 
 TEST(Terminal, NoColorKeepsTheBarsAndDropsTheColours) {

@@ -99,7 +99,7 @@ TEST(TrainOrResume, GoesOnWithTheRunAndRefusesOtherOptionsByName) {
   other.label_smoothing = 0.1;
   const std::string message = message_of(ErrorCategory::kUsage, [&] { train_or_resume(other); });
   expect_contains(message, "lr (run: 0.01, asked: 0.02)");
-  expect_contains(message, "label_smoothing (run: 0, asked: 0.1)");
+  expect_contains(message, "label_smoothing (run: 0.0, asked: 0.1)");
   const TrainResult result = train_or_resume(options);
   const TrainOptions straight = tiny_options(folder.path(), {.name = "straight"});
   train(straight);
