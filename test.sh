@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sets everything up, then runs every test: formatting, lint, the threaded layers under ThreadSanitizer, everything under AddressSanitizer and
-# UndefinedBehaviorSanitizer, the installed package, and last the suite itself, whose summary ends the output.
+# UndefinedBehaviorSanitizer, and last the suite itself, whose summary ends the output.
 #
 #   ./test.sh            everything
 #   ./test.sh --quick    the suite alone (preset dev)
@@ -40,16 +40,6 @@ address_sanitizer() {
   LSAN_OPTIONS=suppressions=$PWD/tools/lsan.supp:print_suppressions=0 run_tests asan
 }
 
-# The installed tree serves a program that knows nothing of this checkout.
-installed_package() {
-  local prefix=$PWD/build/installed
-  rm -rf "$prefix" build/name_photo
-  cmake --install build/dev --prefix "$prefix" > /dev/null
-  "$prefix/bin/headstart" --version
-  cmake -S examples/name_photo -B build/name_photo -DCMAKE_PREFIX_PATH="$prefix" > /dev/null
-  cmake --build build/name_photo -- --quiet 2> /dev/null || cmake --build build/name_photo
-}
-
 # The default source model, fetched as a person would; without a network the tests that read it are skipped.
 source_model() { build/dev/apps/headstart/headstart fetch efficientnet_lite0 --quiet || say "no source model: the tests that read it are skipped"; }
 
@@ -64,7 +54,6 @@ stage "build" build dev
 source_model
 if ((!quick)); then
   stage "lint" tools/check_lint.sh build/dev
-  stage "installed package" installed_package
 fi
 say "the suite"
 run_tests dev

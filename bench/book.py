@@ -1,0 +1,158 @@
+#!/usr/bin/env python3
+"""The book's chapter, run by PyTorch and by headstart in turn, with several seeds: do they end alike?
+
+    python bench/book.py --data PHOTOS --weights resnet18.pth [--seeds 3] [--scratch] [--out runs/bench-book]
+
+PHOTOS holds train/ and test/ of class folders. PyTorch runs the chapter's own recipe (Dive into Deep Learning 13.2, PyTorch track) as its
+listing writes it, float32 on the CPU; headstart runs `train --recipe book-pytorch`. With --scratch both also train from random weights.
+Every finished run leaves a file in OUT and is not repeated; the table goes to standard output. Requirements: bench/requirements.txt.
+"""
+import argparse
+import json
+import math
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+
+EPOCHS, BATCH = 5, 128
+
+
+def loaders(photos, seed):
+    import torch
+    from torchvision import datasets, transforms
+    normalize = transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    train = transforms.Compose([transforms.RandomResizedCrop(224), transforms.RandomHorizontalFlip(), transforms.ToTensor(), normalize])
+    # The shorter side, as this edition's listing; the text's Resize([256, 256]) is headstart's --resize squash.
+    test = transforms.Compose([transforms.Resize(256), transforms.CenterCrop(224), transforms.ToTensor(), normalize])
+    generator = torch.Generator().manual_seed(seed)
+    return (torch.utils.data.DataLoader(datasets.ImageFolder(photos / "train", train), BATCH, shuffle=True, generator=generator),
+            torch.utils.data.DataLoader(datasets.ImageFolder(photos / "test", test), BATCH))
+
+
+def network(classes, weights):
+    import torch
+    import torchvision
+    net = torchvision.models.resnet18()
+    if weights is not None:
+        net.load_state_dict(torch.load(weights, weights_only=True))
+    net.fc = torch.nn.Linear(net.fc.in_features, classes)
+    if weights is not None:
+        torch.nn.init.xavier_uniform_(net.fc.weight)
+    return net
+
+
+def optimizer(net, scratch):
+    import torch
+    if scratch:
+        return torch.optim.SGD(net.parameters(), lr=5e-4, weight_decay=0.001)
+    backbone = [p for name, p in net.named_parameters() if name not in ("fc.weight", "fc.bias")]
+    return torch.optim.SGD([{"params": backbone}, {"params": net.fc.parameters(), "lr": 5e-4}], lr=5e-5, weight_decay=0.001)
+
+
+def accuracy(net, batches):
+    import torch
+    net.eval()
+    right = total = 0
+    with torch.no_grad():
+        for images, labels in batches:
+            right += int((net(images).argmax(1) == labels).sum())
+            total += len(labels)
+    return right / total
+
+
+def run_pytorch(arguments, seed, scratch):
+    import torch
+    torch.manual_seed(seed)
+    train, test = loaders(arguments.data, seed)
+    net = network(len(train.dataset.classes), None if scratch else arguments.weights)
+    step = optimizer(net, scratch)
+    loss_of = torch.nn.CrossEntropyLoss(reduction="none")
+    tests = []
+    for _ in range(EPOCHS):
+        net.train()
+        loss_sum = right = total = seconds = 0
+        for images, labels in train:
+            start = time.perf_counter()
+            step.zero_grad()
+            logits = net(images)
+            loss = loss_of(logits, labels).sum()
+            loss.backward()
+            step.step()
+            loss_sum += float(loss)
+            right += int((logits.argmax(1) == labels).sum())
+            total += len(labels)
+            seconds += time.perf_counter() - start
+        tests.append(accuracy(net, test))
+    return {"loss": loss_sum / total, "train": right / total, "test": tests[-1], "tests": tests, "rate": total / seconds}
+
+
+def run_headstart(arguments, seed, scratch):
+    run = arguments.out / f"headstart-{'scratch' if scratch else 'finetuned'}-{seed}"
+    command = [arguments.headstart, "train"]
+    if (run / "run.json").exists():
+        command += ["--resume", str(run)]
+    else:
+        command += [str(arguments.data), "--recipe", "book-pytorch", "--model", str(arguments.weights), "--seed", str(seed), "--out", str(run)]
+        command += ["--scratch"] if scratch else []
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    epochs = json.loads((run / "run.json").read_text())["epochs"]
+    last = epochs[-1]
+    return {"loss": last["train_loss"], "train": last["train_top1"], "test": last["validation_top1"],
+            "tests": [epoch["validation_top1"] for epoch in epochs], "rate": last["photos_per_second"]}
+
+
+def finished(arguments, program, run, seed, scratch):
+    """The run's figures; carried out unless an earlier call did."""
+    file = arguments.out / f"{program}-{'scratch' if scratch else 'finetuned'}-{seed}.json"
+    if not file.exists():
+        start = time.time()
+        figures = run(arguments, seed, scratch)
+        file.write_text(json.dumps(figures | {"minutes": (time.time() - start) / 60}))
+        print(f"{file.stem}: {figures}", file=sys.stderr)
+    return json.loads(file.read_text())
+
+
+def row(program, form, runs):
+    def spread(key):
+        values = [run[key] for run in runs]
+        return f"{statistics.mean(values):.4f} ± {statistics.stdev(values) if len(values) > 1 else 0:.4f}"
+    tests = " ".join(f"{run['test']:.4f}" for run in runs)
+    return f"| {program} | {form} | {spread('loss')} | {spread('train')} | {spread('test')} | {tests} | {statistics.median(r['rate'] for r in runs):.1f} |"
+
+
+def difference(ours, theirs):
+    """Difference of the mean test accuracies and its standard error, the runs being independent."""
+    a, b = [run["test"] for run in ours], [run["test"] for run in theirs]
+    if len(a) < 2:
+        return "one seed: no spread"
+    error = math.sqrt(statistics.variance(a) / len(a) + statistics.variance(b) / len(b))
+    return f"headstart - PyTorch: {statistics.mean(a) - statistics.mean(b):+.4f}, standard error {error:.4f}"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=pathlib.Path, required=True)
+    parser.add_argument("--weights", type=pathlib.Path, required=True)
+    parser.add_argument("--headstart", default="build/release/apps/headstart/headstart")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--scratch", action="store_true")
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("runs/bench-book"))
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    print("| program | form | loss | train acc | test acc | test acc by seed | photos/s |\n|---|---|---|---|---|---|---|")
+    notes = []
+    for scratch in [False, True] if arguments.scratch else [False]:
+        form = "from scratch" if scratch else "fine-tuned"
+        ours, theirs = [], []
+        for seed in range(arguments.seeds):  # in turn: a machine that slows down slows both
+            ours.append(finished(arguments, "headstart", run_headstart, seed, scratch))
+            theirs.append(finished(arguments, "pytorch", run_pytorch, seed, scratch))
+        print(row("headstart", form, ours), row("PyTorch", form, theirs), sep="\n", flush=True)
+        notes.append(f"{form}: {difference(ours, theirs)}")
+    print("\n" + "\n".join(notes))
+
+
+if __name__ == "__main__":
+    main()
