@@ -75,7 +75,7 @@ FeatureTable FeatureStore::table(Network& network, const Catalog& catalog, Split
   for (const Sample& sample : samples) {
     if (find(group, sample) == nullptr) missing.push_back(sample);
   }
-  progress.advance(static_cast<std::int64_t>(samples.size() - missing.size()));
+  if (missing.size() < samples.size()) progress.advance(static_cast<std::int64_t>(samples.size() - missing.size()));
   if (!missing.empty()) compute(group, network, catalog.root, missing, options, progress);
   FeatureTable table;
   std::vector<std::int64_t> rows;
