@@ -95,7 +95,13 @@ TrainOptions train_options_of(const std::string& photos, const OptionTexts& text
   TrainParser train;
   train.request.options.shared = shared;
   std::vector<std::string> words = {"train", photos};
-  for (const auto& [name, text] : texts) words.push_back(fmt::format("--{}={}", dashed(name), text));
+  for (const auto& [name, text] : texts) {
+    // given_options() gives several values one a line.
+    const bool several = train.app.get_option("--" + dashed(name))->get_items_expected_max() > 1;
+    for (const std::string& value : several ? CLI::detail::split(text, '\n') : std::vector<std::string>{text}) {
+      words.push_back(fmt::format("--{}={}", dashed(name), value));
+    }
+  }
   std::vector<const char*> pointers;
   for (const std::string& word : words) pointers.push_back(word.c_str());
   try {

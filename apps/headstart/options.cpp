@@ -116,7 +116,7 @@ std::vector<std::pair<std::string, std::string>> given_options(const CLI::App& a
     if (option->count() == 0 || option->get_lnames().empty()) continue;
     std::string name = option->get_lnames().front();
     std::replace(name.begin(), name.end(), '-', '_');
-    given.emplace_back(std::move(name), takes_value(*option) ? option->results().front() : "true");
+    given.emplace_back(std::move(name), takes_value(*option) ? fmt::format("{}", fmt::join(option->results(), "\n")) : "true");
   }
   return given;
 }

@@ -30,7 +30,8 @@ inline constexpr Choice<DecayScope> kDecayScopes[] = {{"weights", DecayScope::kW
 inline constexpr Choice<LearningRateShape> kSchedules[] = {{"cosine", LearningRateShape::kCosine},
                                                            {"constant", LearningRateShape::kConstant}};
 inline constexpr Choice<ScratchInit> kScratchInits[] = {{"torchvision", ScratchInit::kTorchvision}, {"xavier", ScratchInit::kXavier}};
-inline constexpr Choice<HeadInit> kHeadInits[] = {{"xavier", HeadInit::kXavier}, {"zero", HeadInit::kZero}};
+inline constexpr Choice<HeadInit> kHeadInits[] = {
+    {"xavier", HeadInit::kXavier}, {"zero", HeadInit::kZero}, {"class", HeadInit::kClass}, {"probe", HeadInit::kProbe}};
 inline constexpr Choice<HeadBias> kHeadBiases[] = {{"zero", HeadBias::kZero}, {"uniform", HeadBias::kUniform}};
 inline constexpr Choice<Keep> kKeeps[] = {{"best", Keep::kBest}, {"last", Keep::kLast}};
 inline constexpr Choice<EpochScore> kEpochScores[] = {{"validation", EpochScore::kValidation}, {"test", EpochScore::kTest}};
@@ -100,7 +101,8 @@ void add_device_option(CLI::App& app, std::string& device, const std::string& he
 bool takes_value(const CLI::Option& option);
 // The words that a choice may take; empty for free text: only lower-case words are meant literally in a type name.
 std::vector<std::string> choice_words(const CLI::Option& option);
-// The options that were given, by name without dashes and with '_' ("batch_size"), with the text of their value; "true" for a flag.
+// The options that were given, by name without dashes and with '_' ("batch_size"), with the text of their value ("true" for a flag; several
+// values one a line).
 std::vector<std::pair<std::string, std::string>> given_options(const CLI::App& app);
 
 // Help that is wrapped to the terminal's width.

@@ -6,6 +6,7 @@
 
 #include "headstart/error.h"
 #include "options.h"
+#include "text.h"
 
 namespace headstart::cli {
 namespace {
@@ -30,6 +31,28 @@ void add_run_options(CLI::App& command, TrainRequest& request) {
   command.add_option("--log-file", request.log_file, "Append the library's messages with their times (default: none)")->type_name("FILE");
 }
 
+// --head-class NAME=SOURCE, as often as there are classes.
+CLI::Option* add_head_class(CLI::App& command, std::map<std::string, std::string>& classes) {
+  const auto assign = [&classes](const std::vector<std::string>& pairs) {
+    for (const std::string& pair : pairs) {
+      const std::size_t equals = pair.rfind('=');
+      if (equals == std::string::npos || equals == 0) {
+        throw Error(ErrorCategory::kUsage, fmt::format("--head-class: expected NAME=SOURCE, found '{}'", printable(pair)));
+      }
+      if (!classes.emplace(pair.substr(0, equals), pair.substr(equals + 1)).second) {
+        throw Error(ErrorCategory::kUsage, fmt::format("--head-class: the class '{}' is named twice", printable(pair.substr(0, equals))));
+      }
+    }
+  };
+  return command
+      .add_option_function<std::vector<std::string>>("--head-class", assign,
+                                                     "With --head-init class: the source model's class for one of the photos' classes, by "
+                                                     "name (hotdog=\"hot dog\") or row (hotdog=934), "
+                                                     "nothing behind the = for none; repeatable (default: the class of the same name)")
+      ->type_name("NAME=SOURCE")
+      ->allow_extra_args(false);
+}
+
 // What the recipes for people settle, and the book's tracks settle otherwise.
 void add_fine_print(CLI::App& command, TrainOptions& options) {
   const auto group = [](CLI::Option* option) { option->group("Training"); };
@@ -44,8 +67,12 @@ void add_fine_print(CLI::App& command, TrainOptions& options) {
                    defaults_to("Of the learning rate after the warm-up", word_of(kSchedules, tune.schedule))));
   group(add_choice(command, "--scratch-init", options.scratch_init, kScratchInits,
                    defaults_to("Random weights with --scratch", word_of(kScratchInits, tune.scratch_init))));
-  group(add_choice(command, "--head-init", options.head_init, kHeadInits,
-                   defaults_to("Weight of the new output layer", word_of(kHeadInits, tune.head_init))));
+  group(add_choice(
+      command, "--head-init", options.head_init, kHeadInits,
+      defaults_to("The new output layer: weight drawn or zero; class: the source model's own rows of these classes; probe: fitted "
+                  "to the training photos' features",
+                  word_of(kHeadInits, tune.head_init))));
+  group(add_head_class(command, options.head_class));
   group(add_choice(command, "--head-bias", options.head_bias, kHeadBiases,
                    defaults_to("Its bias; uniform as PyTorch's Linear", word_of(kHeadBiases, tune.head_bias))));
   group(add_choice(command, "--keep", options.keep, kKeeps,
@@ -66,8 +93,11 @@ void add_recipe_options(CLI::App& command, TrainOptions& options) {
   const RecipeDefaults tune = recipe_defaults(Recipe::kFinetune, "resnet18"), head = recipe_defaults(Recipe::kHead, "resnet18");
   const RecipeDefaults lite_tune = recipe_defaults(Recipe::kFinetune, "efficientnet_lite0"),
                        lite_head = recipe_defaults(Recipe::kHead, "efficientnet_lite0");
-  group(add_count(command, "--epochs", options.epochs, 1,
-                  fmt::format("Passes over the training photos (default: finetune {}, head {})", tune.epochs, head.epochs)));
+  group(
+      add_count(command, "--epochs", options.epochs, 0,
+                fmt::format("Passes over the training photos; 0 trains nothing and scores the network as it starts (default: finetune {}, "
+                            "head {})",
+                            tune.epochs, head.epochs)));
   group(add_count(command, "--batch-size", options.batch_size, 1,
                   fmt::format("Photos a step (default: finetune {}, head {})", tune.batch_size, head.batch_size)));
   group(add_number(

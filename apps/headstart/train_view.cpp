@@ -176,8 +176,12 @@ void TrainView::on_curve(const TrainResult& so_far) {
 std::string outcome_text(const TrainResult& result, const Paint& paint) {
   std::string text = accuracy_line(fmt::format("{} accuracy", to_string(result.options.score)), result.validation.metrics, paint);
   if (result.test) text += accuracy_line("test accuracy", result.test->metrics, paint);
-  text += fmt::format("{:<20} {} of {}, {} in all\n", result.options.keep == Keep::kLast ? "kept epoch" : "best epoch", result.best_epoch,
-                      result.history.size(), human_seconds(result.seconds));
+  if (result.history.empty()) {
+    text += fmt::format("{:<20} none: the network as it starts, {} in all\n", "epochs", human_seconds(result.seconds));
+  } else {
+    text += fmt::format("{:<20} {} of {}, {} in all\n", result.options.keep == Keep::kLast ? "kept epoch" : "best epoch", result.best_epoch,
+                        result.history.size(), human_seconds(result.seconds));
+  }
   text += fmt::format("{:<20} {}\n", "skipped photos", result.unreadable.empty() ? "none" : human_count(std::ssize(result.unreadable)));
   text += fmt::format("{:<20} {}\n{:<20} {}\n", "model", shown(result.model_file), "report", shown(result.report_file));
   const std::string model = shell_quoted(shown(result.model_file));

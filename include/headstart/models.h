@@ -1,4 +1,5 @@
-// Source models: published networks to start from, where each comes from, and how to get it; weights files from format to format.
+// Source models: published networks to start from, where each comes from, how to get it, and the classes that it knows; weights files from
+// format to format.
 //
 // Thread-safety: free functions may run at the same time, also in several processes: downloads go to a temporary name, are verified, then
 // renamed. Errors: kUsage (unknown name), kNetwork (download or hash), kFile (cache folder), kModel (weights).
@@ -8,6 +9,7 @@
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -74,5 +76,14 @@ struct Converted {
 // or architecture, Error(kFile) when `out` exists, Error(kModel) naming the tensors when they are not those of the architecture or the
 // format cannot hold them.
 Converted convert_weights(const std::filesystem::path& in, const std::filesystem::path& out, const ConvertOptions& options = {});
+
+// ImageNet's classes (ILSVRC 2012), for which every source model has an output row, by row: element 934 is {"hotdog", "hot dog", "red
+// hot"}, the best known name first.
+const std::vector<std::vector<std::string>>& imagenet_classes();
+
+// Which of `classes` (names of each, the best known first) go by `name`, ascending: those whose first name it is, else those that have it
+// among their others. Case, spaces, hyphens and underscores do not count: "Hot-Dog" is "hotdog". Several: the name means more than one
+// class, as ImageNet's "crane" (the bird 134, the machine 517).
+std::vector<int> find_classes(std::span<const std::vector<std::string>> classes, std::string_view name);
 
 }  // namespace headstart

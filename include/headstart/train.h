@@ -45,7 +45,13 @@ enum class ScratchInit {
   kTorchvision,  // convolutions Kaiming normal (fan-out), output layer uniform within 1/sqrt(features)
   kXavier,       // every weight Xavier uniform (MXNet's Xavier(): factor "avg", magnitude 3), biases zero
 };
-enum class HeadInit { kXavier, kZero };        // weight of the new output layer: uniform within sqrt(6 / (features + classes)), or zero
+// The new output layer. With kClass and kProbe its bias comes along.
+enum class HeadInit {
+  kXavier,  // weight uniform within sqrt(6 / (features + classes))
+  kZero,
+  kClass,  // the source's output rows of the classes of the same name (TrainOptions::head_class); docs/recipes.md on those without
+  kProbe,  // fitted to the training photos' features before the first step: logistic regression
+};
 enum class HeadBias { kZero, kUniform };       // its bias: zero, or uniform within 1/sqrt(features), as PyTorch's Linear
 enum class Keep { kBest, kLast };              // which epoch's weights become the model
 enum class EpochScore { kValidation, kTest };  // what is scored after each epoch; kTest only with kLast: test photos choose nothing
@@ -114,8 +120,8 @@ struct TrainOptions {
   std::string architecture;   // for a weights file whose architecture cannot be told from its tensors; else empty
   std::filesystem::path out;  // run folder; empty: "runs/<photos' folder name>-<n>", the first free n
   Recipe recipe = Recipe::kFinetune;
-  bool scratch = false;  // train the architecture from random weights: nothing of the source model is read but its name
-  std::optional<int> epochs;
+  bool scratch = false;       // train the architecture from random weights: nothing of the source model is read but its name
+  std::optional<int> epochs;  // 0: nothing is trained, the network as it starts is scored and becomes the model
   std::optional<int> batch_size;
   std::optional<double> lr;                  // peak rate of the backbone group (head recipe: of the head)
   std::optional<double> head_lr_multiplier;  // the head's rate over the backbone's
@@ -128,6 +134,9 @@ struct TrainOptions {
   std::optional<LearningRateShape> schedule;
   std::optional<ScratchInit> scratch_init;
   std::optional<HeadInit> head_init;
+  // With kClass: class → the source's class, by name (any of imagenet_classes()'s, or a label of the source model file) or by row; "" for
+  // none. Classes that are not named here are matched by their own name.
+  std::map<std::string, std::string> head_class;
   std::optional<HeadBias> head_bias;
   std::optional<Keep> keep;
   std::optional<EpochScore> score;
@@ -171,6 +180,7 @@ struct ResolvedOptions {
   LearningRateShape schedule = LearningRateShape::kCosine;
   ScratchInit scratch_init = ScratchInit::kTorchvision;
   HeadInit head_init = HeadInit::kXavier;
+  std::map<std::string, std::string> head_class;  // as asked for
   HeadBias head_bias = HeadBias::kZero;
   Keep keep = Keep::kBest;
   EpochScore score = EpochScore::kValidation;
@@ -234,12 +244,19 @@ struct TrainCallbacks {
   std::function<bool()> should_stop;                 // polled every step; true saves a checkpoint and ends with Error(kInterrupted)
 };
 
+// Where a class's first output row comes from under HeadInit::kClass.
+struct HeadSource {
+  int row = -1;      // of the source's output layer; -1: from the mean of all its rows that no class has
+  std::string name;  // of the source's class, the best known one; empty where the source has no names
+};
+
 struct TrainResult {
   ResolvedOptions options;
   std::vector<std::string> classes;
+  std::vector<HeadSource> head_sources;  // by class; empty but under HeadInit::kClass
   std::vector<EpochRecord> history;
   std::vector<TrainingPoint> curve;
-  int best_epoch = 0;               // whose weights the model file holds
+  int best_epoch = 0;               // whose weights the model file holds; 0: the first ones, of a run without epochs
   Evaluation validation;            // of the best epoch; with EpochScore::kTest of the test photos
   std::optional<Evaluation> test;   // when there is a test folder; scored once, with the best epoch
   std::vector<Problem> unreadable;  // photos that were skipped

@@ -51,13 +51,15 @@ std::string difference(const at::Tensor& wanted, const HostTensor& source) {
 }  // namespace
 
 at::Tensor Network::head(const at::Tensor& features) const {
-  const at::Tensor& weight = parameters_[head_index(ParameterRole::kWeight)].tensor;
-  return at::linear(features.to(weight.scalar_type()), weight, parameters_[head_index(ParameterRole::kBias)].tensor);
+  const at::Tensor& weight = head_tensor(ParameterRole::kWeight);
+  return at::linear(features.to(weight.scalar_type()), weight, head_tensor(ParameterRole::kBias));
 }
 
-std::int64_t Network::feature_count() const { return parameters_[head_index(ParameterRole::kWeight)].tensor.size(1); }
+std::int64_t Network::feature_count() const { return head_tensor(ParameterRole::kWeight).size(1); }
 
-std::int64_t Network::classes() const { return parameters_[head_index(ParameterRole::kWeight)].tensor.size(0); }
+std::int64_t Network::classes() const { return head_tensor(ParameterRole::kWeight).size(0); }
+
+const at::Tensor& Network::head_tensor(ParameterRole role) const { return parameters_[head_index(role)].tensor; }
 
 void Network::to(const at::Device& device) {
   const c10::NoGradGuard no_grad;

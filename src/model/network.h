@@ -62,13 +62,16 @@ class Network {
 
   std::int64_t feature_count() const;
   std::int64_t classes() const;
+  // The output layer's weight [classes, features] (kWeight) or bias [classes] (kBias).
+  const at::Tensor& head_tensor(ParameterRole role) const;
   const std::vector<NamedParameter>& parameters() const { return parameters_; }
   const std::vector<NamedBuffer>& buffers() const { return buffers_; }
   std::string_view architecture() const { return architecture_; }
 
   void to(const at::Device& device);
 
-  // Gives the network a new output layer, drawn from the seed. float32 [classes, features].
+  // Gives the network a new output layer, drawn from the seed; weight zero under HeadInit::kClass and kProbe, which are filled in from
+  // elsewhere (train/head_init.h). float32 [classes, features].
   void replace_head(std::int64_t classes, const NewHead& head);
 
   // Copies tensors by name. What must fit: every parameter and running statistic of the network (the output layer only when `with_head`).

@@ -1,6 +1,7 @@
 // Runs side by side, as text and as a page.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -117,7 +118,10 @@ std::string figures_html(const Comparison& comparison) {
 }  // namespace
 
 Curves curves_of(const TrainResult& run) {
-  Curves curves{.epochs = run.options.epochs, .train = {}, .test = {}, .test_name = std::string(to_string(run.options.score))};
+  Curves curves{.epochs = std::max(run.options.epochs, 1),  // of a run without epochs the figure is empty
+                .train = {},
+                .test = {},
+                .test_name = std::string(to_string(run.options.score))};
   for (const TrainingPoint& point : run.curve)
     curves.train.push_back({.x = point.epoch, .train_loss = point.loss, .train_top1 = point.top1});
   for (const EpochRecord& epoch : run.history)
@@ -143,7 +147,9 @@ double examples_per_second(const TrainResult& run) {
 }
 
 std::string book_lines(const TrainResult& run) {
-  const EpochRecord last = run.history.empty() ? EpochRecord{} : run.history.back();
+  if (run.history.empty())
+    return fmt::format("{} acc {:.3f} without training\n", to_string(run.options.score), run.validation.metrics.top1);
+  const EpochRecord& last = run.history.back();
   return fmt::format("loss {:.3f}, train acc {:.3f}, {} acc {:.3f}\n{:.1f} examples/sec on [{}]\n", last.train_loss, last.train_top1,
                      to_string(run.options.score), last.validation_top1, examples_per_second(run), run.options.device);
 }

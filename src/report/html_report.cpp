@@ -34,17 +34,17 @@ std::string page_header(const ReportContext& context) {
   const TrainResult& result = context.result;
   const std::string line =
       fmt::format("{} {} on {} from <span class=\"path\">{}</span>", html_name(result.options.architecture),
-                  result.options.scratch                   ? "from scratch, trained"
+                  result.history.empty()                   ? "without training"
+                  : result.options.scratch                 ? "from scratch, trained"
                   : result.options.recipe == Recipe::kHead ? "with a new head, trained"
                                                            : "fine-tuned",
                   counted(static_cast<std::int64_t>(result.classes.size()), "class", "classes"), html_name(result.options.photos.string()));
   return fmt::format(
       "<header><div class=\"label\">headstart report</div><h1>{}</h1><p class=\"soft\">{}</p><nav aria-label=\"Sections\">"
-      "<a href=\"#curves\">Training</a><a href=\"#classes\">Classes</a><a href=\"#confusion\">Confusions</a><a "
-      "href=\"#mistakes\">Mistakes</a>"
-      "<a href=\"#photos\">Photos</a><a href=\"#speed\">Speed</a><a href=\"#use\">Use it</a><a "
-      "href=\"#options\">Options</a></nav></header>",
-      html_name(run_name(result)), line);
+      "{}<a href=\"#classes\">Classes</a><a href=\"#confusion\">Confusions</a><a href=\"#mistakes\">Mistakes</a>"
+      "<a href=\"#photos\">Photos</a>{}<a href=\"#use\">Use it</a><a href=\"#options\">Options</a></nav></header>",
+      html_name(run_name(result)), line, result.history.empty() ? "" : "<a href=\"#curves\">Training</a>",
+      result.history.empty() ? "" : "<a href=\"#speed\">Speed</a>");
 }
 
 }  // namespace

@@ -159,6 +159,37 @@ Option channels_option(std::string name, At at) {
           }};
 }
 
+Json map_to_json(const std::map<std::string, std::string>& map) {
+  Json object = Json::object();
+  for (const auto& [key, value] : map) object[key] = text_to_json(value);
+  return object;
+}
+
+// Names to names: an object; typed as "NAME=VALUE", one a line.
+template <typename At>
+Option map_option(std::string name, At at) {
+  return {.name = std::move(name),
+          .get = [at](const ResolvedOptions& o) { return map_to_json(at(o)); },
+          .set =
+              [at](ResolvedOptions& o, const Json& value, const std::string& field) {
+                if (!value.is_object()) refuse_field(field, fmt::format("expected an object, found {}", value.type_name()));
+                at(o).clear();
+                for (const auto& item : value.items()) at(o)[item.key()] = text_from_json(item.value(), field + "." + item.key());
+              },
+          .parse = [](const std::string& text) -> std::optional<Json> {
+            std::map<std::string, std::string> map;
+            for (std::size_t begin = 0; begin <= text.size();) {
+              const std::size_t end = std::min(text.find('\n', begin), text.size());
+              const std::string line = text.substr(begin, end - begin);
+              const std::size_t equals = line.rfind('=');
+              if (equals == std::string::npos) return std::nullopt;
+              map[line.substr(0, equals)] = line.substr(equals + 1);
+              begin = end + 1;
+            }
+            return map_to_json(map);
+          }};
+}
+
 // The seed takes all 64 bits, which count_option's signed range does not hold.
 Option seed_option() {
   return {.name = "seed",
@@ -210,7 +241,9 @@ std::vector<Option> run_options() {
       choice_option("loss", [](auto& o) -> auto& { return o.loss; }, {"mean", "sum"}),
       choice_option("schedule", [](auto& o) -> auto& { return o.schedule; }, {"cosine", "constant"}),
       choice_option("scratch_init", [](auto& o) -> auto& { return o.scratch_init; }, {"torchvision", "xavier"}),
-      choice_option("head_init", [](auto& o) -> auto& { return o.head_init; }, {"xavier", "zero"}),
+      choice_option("head_init", [](auto& o) -> auto& { return o.head_init; }, {"xavier", "zero", "class", "probe"}),
+      map_option(
+          "head_class", [](auto& o) -> auto& { return o.head_class; }),
       choice_option("head_bias", [](auto& o) -> auto& { return o.head_bias; }, {"zero", "uniform"}),
       choice_option("keep", [](auto& o) -> auto& { return o.keep; }, {"best", "last"}),
       choice_option("score", [](auto& o) -> auto& { return o.score; }, {"validation", "test"}),

@@ -51,6 +51,10 @@ std::string facts(const ReportContext& context) {
   out += fact("Macro F1", html_percent(metrics.macro.f1), "mean over the classes");
   out += result.classes.size() > 5 ? fact("Top-5 accuracy", html_percent(metrics.top5), "the label is among five")
                                    : fact("Mean loss", html_number(metrics.mean_loss), "cross-entropy, nats");
+  if (result.history.empty()) {
+    out += fact("Epochs", "0", "the network as it started");
+    return out + fact("Time", human_seconds(result.seconds), html_text(result.options.device)) + "</dl>";
+  }
   out += fact("Best epoch", fmt::format("{} of {}", result.best_epoch, result.history.size()),
               result.options.keep == Keep::kLast ? "the last one is kept" : "by validation accuracy");
   out += fact("Training time", human_seconds(result.seconds), html_text(result.options.device));

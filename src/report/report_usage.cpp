@@ -47,7 +47,7 @@ std::string python_snippet(const std::string& architecture) {
 }
 
 std::string option_text(const nlohmann::ordered_json& value) {
-  if (value.is_object() && value.contains("text")) return value["text"].get<std::string>();  // a path that is no UTF-8
+  if (value.is_object() && value.contains("bytes_hex")) return value["text"].get<std::string>();  // a path that is no UTF-8
   if (!value.is_array()) return value.is_string() ? value.get<std::string>() : value.dump();
   std::string out;
   for (const auto& item : value) out += (out.empty() ? "" : ", ") + item.dump();

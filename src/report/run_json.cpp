@@ -13,9 +13,9 @@ namespace headstart {
 namespace {
 
 // Frozen: a run of another format is refused.
-constexpr std::int64_t kFormat = 2;
+constexpr std::int64_t kFormat = 3;
 constexpr std::int64_t kMostPhotos = std::numeric_limits<std::int64_t>::max();
-constexpr int kMostEpochs = std::numeric_limits<int>::max();
+constexpr int kMostCount = std::numeric_limits<int>::max();
 
 std::string path_of(std::string_view where, std::size_t index) { return fmt::format("{}[{}]", where, index); }
 
@@ -45,7 +45,7 @@ Json epoch_to_json(const EpochRecord& epoch) {
 
 EpochRecord epoch_from_json(const Json& json, const std::string& where) {
   const auto number = [&](const char* name) { return number_member(json, where, name); };
-  return {.epoch = static_cast<int>(whole_from_json(json_member(json, where, "epoch"), where + ".epoch", 1, kMostEpochs)),
+  return {.epoch = static_cast<int>(whole_from_json(json_member(json, where, "epoch"), where + ".epoch", 1, kMostCount)),
           .train_loss = number("train_loss"),
           .train_top1 = number("train_top1"),
           .validation_loss = number("validation_loss"),
@@ -88,6 +88,28 @@ ClassMetrics class_metrics_from_json(const Json& json, const std::string& where)
           .recall = number_member(json, where, "recall"),
           .f1 = number_member(json, where, "f1"),
           .support = whole_from_json(json_member(json, where, "support"), where + ".support", 0, kMostPhotos)};
+}
+
+Json head_sources_to_json(const TrainResult& result) {
+  Json json = Json::array();
+  for (std::size_t i = 0; i < result.head_sources.size(); ++i) {
+    const HeadSource& source = result.head_sources[i];
+    json.push_back({{"class", text_to_json(result.classes[i])}, {"row", source.row}, {"name", text_to_json(source.name)}});
+  }
+  return json;
+}
+
+std::vector<HeadSource> head_sources_from_json(const Json& json, std::size_t classes) {
+  std::vector<HeadSource> sources;
+  for (const Json& one : json) {
+    const std::string field = path_of("head_sources", sources.size());
+    sources.push_back({.row = static_cast<int>(whole_from_json(json_member(one, field, "row"), field + ".row", -1, kMostCount)),
+                       .name = text_from_json(json_member(one, field, "name"), field + ".name")});
+  }
+  if (!sources.empty() && sources.size() != classes) {
+    refuse_field("head_sources", fmt::format("{} sources for {} classes", sources.size(), classes));
+  }
+  return sources;
 }
 
 std::vector<std::int64_t> confusion_from_json(const Json& rows, std::size_t classes, const std::string& where) {
@@ -152,6 +174,7 @@ std::string run_to_json(const TrainResult& result) {
   json["options"] = Json::parse(options_to_json(result.options));
   json["classes"] = Json::array();
   for (const std::string& name : result.classes) json["classes"].push_back(text_to_json(name));
+  json["head_sources"] = head_sources_to_json(result);
   json["data_fingerprint"] = result.data_fingerprint;
   json["best_epoch"] = result.best_epoch;
   json["seconds"] = number_to_json(result.seconds);
@@ -174,6 +197,7 @@ TrainResult run_from_json(const std::string& text) {
   TrainResult result;
   result.options = options_from_json(json_member(json, "", "options").dump());
   for (const Json& name : array_member(json, "", "classes")) result.classes.push_back(text_from_json(name, "classes"));
+  result.head_sources = head_sources_from_json(array_member(json, "", "head_sources"), result.classes.size());
   result.data_fingerprint = text_from_json(json_member(json, "", "data_fingerprint"), "data_fingerprint");
   for (const Json& epoch : array_member(json, "", "history")) {
     result.history.push_back(epoch_from_json(epoch, path_of("history", result.history.size())));

@@ -21,6 +21,9 @@ std::string group_key(const ResolvedOptions& options) {
   key.model = options.model;
   key.model_sha256 = options.model_sha256;
   key.architecture = options.architecture;
+  key.scratch = options.scratch;
+  if (options.scratch) key.seed = options.seed;  // random weights
+  key.scratch_init = options.scratch_init;
   key.preprocessing = options.preprocessing;
   key.precision = options.precision;
   key.device = options.device;

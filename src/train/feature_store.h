@@ -32,7 +32,8 @@ struct FeatureProgress {
 
 class FeatureStore {
  public:
-  // Those of the network's frozen backbone. What they depend on is told from the options: source weights, preprocessing, precision, device.
+  // Those of the network's frozen backbone. What they depend on is told from the options: source weights (from scratch the seed),
+  // preprocessing, precision, device. The backbone must be as the source left it.
   FeatureTable table(Network& network, const Catalog& catalog, Split split, const ResolvedOptions& options,
                      const FeatureProgress& progress);
   std::int64_t computed() const { return computed_; }

@@ -17,18 +17,9 @@ class FeatureWorkload final : public Workload {
   FeatureWorkload(Network& network, const Catalog& catalog, const ResolvedOptions& options, FeatureStore& features,
                   const TrainCallbacks& callbacks)
       : network_(network), catalog_(catalog), options_(options) {
-    const auto total = static_cast<std::int64_t>(catalog.train.size() + catalog.validation.size());
-    std::int64_t done = 0;
-    const FeatureProgress progress{.advance =
-                                       [&](std::int64_t photos) {
-                                         done += photos;
-                                         if (callbacks.on_stage) callbacks.on_stage(Stage::kFeatures, done, total);
-                                       },
-                                   .should_stop = callbacks.should_stop};
-    train_ = features.table(network, catalog, Split::kTrain, options, progress);
-    check_unreadable(train_.unreadable, catalog.train.size(), Split::kTrain, options);
-    validation_ = features.table(network, catalog, Split::kValidation, options, progress);
-    check_unreadable(validation_.unreadable, catalog.validation.size(), Split::kValidation, options);
+    const FeatureProgress progress = stage_progress(callbacks, std::ssize(catalog.train) + std::ssize(catalog.validation));
+    train_ = checked_features(features, network, catalog, Split::kTrain, options, progress);
+    validation_ = checked_features(features, network, catalog, Split::kValidation, options, progress);
   }
 
   void start(std::uint32_t epoch, std::int64_t first_batch) override {
@@ -63,6 +54,7 @@ class FeatureWorkload final : public Workload {
     return {.photos = score_features(network_, validation_, catalog_.validation, all), .unreadable = validation_.unreadable};
   }
 
+  FeatureTable train_features(const TrainCallbacks&) override { return train_; }
   std::vector<Problem> skipped() const override { return train_.unreadable; }
   double wait_seconds() const override { return 0; }
 

@@ -24,12 +24,13 @@ LoaderOptions loader_options(const Catalog& catalog, const ResolvedOptions& opti
 // Photos, augmented, through the whole network.
 class PhotoWorkload final : public Workload {
  public:
-  PhotoWorkload(Network& network, const Catalog& catalog, const ResolvedOptions& options, std::shared_ptr<DecodedPhotos> decoded)
+  PhotoWorkload(Network& network, const Catalog& catalog, const ResolvedOptions& options, SharedInputs::Impl& shared)
       : network_(network),
         catalog_(catalog),
         options_(options),
         device_(options.device),
-        loader_(catalog.train, loader_options(catalog, options, std::move(decoded))) {}
+        loader_(catalog.train, loader_options(catalog, options, shared.decoded)),
+        features_(shared.features) {}
 
   void start(std::uint32_t epoch, std::int64_t first_batch) override {
     const int classes = static_cast<int>(catalog_.classes.size());
@@ -62,6 +63,11 @@ class PhotoWorkload final : public Workload {
     return score_samples(network_, catalog_.root, catalog_.validation, scoring_options(options_, callbacks), on_progress);
   }
 
+  FeatureTable train_features(const TrainCallbacks& callbacks) override {
+    const FeatureProgress progress = stage_progress(callbacks, std::ssize(catalog_.train));
+    return checked_features(features_, network_, catalog_, Split::kTrain, options_, progress);
+  }
+
   std::vector<Problem> skipped() const override { return loader_.skipped(); }
   double wait_seconds() const override { return loader_.wait_seconds(); }
 
@@ -71,13 +77,14 @@ class PhotoWorkload final : public Workload {
   const ResolvedOptions options_;
   const at::Device device_;
   Loader loader_;
+  FeatureStore& features_;
 };
 
 }  // namespace
 
 std::unique_ptr<Workload> make_photo_workload(Network& network, const Catalog& catalog, const ResolvedOptions& options,
-                                              std::shared_ptr<DecodedPhotos> decoded) {
-  return std::make_unique<PhotoWorkload>(network, catalog, options, std::move(decoded));
+                                              SharedInputs::Impl& shared) {
+  return std::make_unique<PhotoWorkload>(network, catalog, options, shared);
 }
 
 }  // namespace headstart

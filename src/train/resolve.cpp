@@ -25,7 +25,7 @@ void expect(bool holds, std::string_view option, std::string_view range, const T
 }
 
 void check_schedule(const TrainOptions& o) {
-  if (o.epochs) expect(*o.epochs >= 1 && *o.epochs <= 100'000, "epochs", "from 1 to 100000", *o.epochs);
+  if (o.epochs) expect(*o.epochs >= 0 && *o.epochs <= 100'000, "epochs", "from 0 to 100000", *o.epochs);
   if (o.batch_size) expect(*o.batch_size >= 1 && *o.batch_size <= 65'536, "batch_size", "from 1 to 65536", *o.batch_size);
   if (o.lr) expect(std::isfinite(*o.lr) && *o.lr > 0, "lr", "positive", *o.lr);
   if (o.head_lr_multiplier) {
@@ -53,7 +53,27 @@ void check_pixels(const TrainOptions& o) {
   for (const float std : p.std) expect(std::isfinite(std) && std > 0, "std", "positive", std);
 }
 
+// The bias and the weight of a copied or fitted row belong together.
+void check_head(const TrainOptions& o) {
+  const HeadInit init = o.head_init.value_or(HeadInit::kXavier);
+  const bool from_elsewhere = init == HeadInit::kClass || init == HeadInit::kProbe;
+  if (!o.head_class.empty() && init != HeadInit::kClass) {
+    throw Error(ErrorCategory::kUsage, fmt::format("training: option head_class ({}) belongs to head_init class: add that, or leave it out",
+                                                   o.head_class.begin()->first));
+  }
+  if (from_elsewhere && o.head_bias) {
+    throw Error(ErrorCategory::kUsage,
+                "training: option head_bias has no meaning with head_init class or probe, whose rows bring their own bias: leave it out");
+  }
+  if (from_elsewhere && o.scratch) {
+    throw Error(ErrorCategory::kUsage,
+                "training: head_init class and probe build on what the source model has learned, of which scratch takes nothing: leave out "
+                "one of the two");
+  }
+}
+
 void check_combinations(const TrainOptions& o) {
+  check_head(o);
   if (o.optimizer == OptimizerKind::kAdamW && o.momentum) {
     throw Error(ErrorCategory::kUsage,
                 fmt::format("training: option momentum ({}) belongs to SGD; AdamW has none: leave it out", *o.momentum));
@@ -197,7 +217,9 @@ ResolvedOptions resolve_options(const TrainOptions& options, const Source& sourc
   r.schedule = options.schedule.value_or(defaults.schedule);
   r.scratch_init = options.scratch_init.value_or(defaults.scratch_init);
   r.head_init = options.head_init.value_or(defaults.head_init);
-  r.head_bias = options.head_bias.value_or(defaults.head_bias);
+  r.head_class = options.head_class;
+  const bool drawn_head = r.head_init == HeadInit::kXavier || r.head_init == HeadInit::kZero;
+  r.head_bias = drawn_head ? options.head_bias.value_or(defaults.head_bias) : HeadBias::kZero;
   r.keep = options.keep.value_or(defaults.keep);
   r.score = options.score.value_or(defaults.score);
   check_scoring(r);

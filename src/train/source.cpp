@@ -47,6 +47,18 @@ std::optional<ModelInfo> own_info(const std::filesystem::path& file, const State
   return read_model_info(file);
 }
 
+// Names of the output layer's rows: a headstart model file's own labels, ImageNet's for a network of a thousand classes.
+std::vector<std::vector<std::string>> output_classes(const StateDict& weights, const Architecture& architecture,
+                                                     const std::optional<ModelInfo>& info) {
+  const HostTensor* const weight = weights.find(fmt::format("{}.weight", architecture.head_prefix));
+  if (weight == nullptr || weight->shape.size() != 2 || weight->shape.back() == 0) return {};
+  std::vector<std::vector<std::string>> classes(static_cast<std::size_t>(weight->shape.front()));
+  if (!info && classes.size() == imagenet_classes().size()) return imagenet_classes();
+  if (!info || info->classes.size() != classes.size()) return classes;
+  for (std::size_t i = 0; i < classes.size(); ++i) classes[i] = {info->classes[i]};
+  return classes;
+}
+
 // The architecture that options name, without a look at any weights; nullptr when they name a file.
 const Architecture* named_architecture(const std::string& architecture, const std::string& model) {
   if (!architecture.empty()) return &find_architecture(architecture);
@@ -85,12 +97,14 @@ Source open_source(const SourceRequest& request) {
     source.provenance["source_model"] = known->name;
     source.provenance["source_licence"] = known->licence;
     source.provenance["source_origin"] = known->origin;
+    source.classes = output_classes(source.weights, *source.architecture, std::nullopt);
     return source;
   }
   const std::optional<ModelInfo> info = own_info(file, source.weights);
   const bool says_it = request.architecture.empty() && info;
   source.architecture = &choose_architecture(source.weights, says_it ? info->architecture : request.architecture, file);
   source.preprocessing = info ? info->preprocessing : source.architecture->preprocessing;
+  source.classes = output_classes(source.weights, *source.architecture, info);
   source.provenance["source_model"] = valid_utf8(file.filename().string());
   if (info && info->provenance.contains("source_licence")) source.provenance["source_licence"] = info->provenance.at("source_licence");
   return source;

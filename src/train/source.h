@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "headstart/log.h"
 #include "headstart/preprocess.h"
@@ -23,6 +24,7 @@ struct Source {
   const Architecture* architecture = nullptr;
   std::string sha256;                             // of the weights file
   Preprocessing preprocessing;                    // of the published weights, or of the headstart model file
+  std::vector<std::vector<std::string>> classes;  // names of each output row, the best known first; none where they are not known
   std::map<std::string, std::string> provenance;  // source_model, source_sha256, source_licence, source_origin: those that are known
   StateDict weights;
 };
@@ -41,7 +43,8 @@ bool reads_weights(const SourceRequest& request);
 // Fetches a named source model that is not in the cache yet.
 Source open_source(const SourceRequest& request);
 
-// The source's network for `classes` classes: every layer but the output copied, the output layer new; from scratch all of it new.
+// The source's network for `classes` classes: every layer but the output copied, the output layer new; from scratch all of it new. What
+// HeadInit::kClass and kProbe put into the output layer comes later (head_init.h).
 std::unique_ptr<Network> make_target_network(const Source& source, std::int64_t classes, const ResolvedOptions& options);
 
 }  // namespace headstart

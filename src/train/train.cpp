@@ -14,6 +14,7 @@
 #include "headstart/error.h"
 #include "headstart/text.h"
 #include "report/run_files.h"
+#include "train/head_init.h"
 #include "train/loop.h"
 #include "train/resolve.h"
 #include "train/shared_inputs.h"
@@ -71,14 +72,26 @@ Checkpoint first_state(const ResolvedOptions& options, const Source& source, con
   return state;
 }
 
-// Everything between the weights and the first step: what is trained, the features of the head recipe, optimizer and schedule.
+// With the weight that the imbalance option gives to each class, in whichever way.
+void fit_new_head(Run& run) {
+  at::Tensor weights;
+  if (run.options().imbalance != Imbalance::kNone) {
+    weights = at::tensor(class_weights(run.catalog.train, static_cast<int>(run.catalog.classes.size())));
+  }
+  fit_head(*run.network, run.workload->train_features(run.callbacks), run.state.progress.head_sources, weights);
+}
+
+// Everything between the weights and the first step: what is trained, the features of the head recipe, the output layer's fit, optimizer
+// and schedule.
 void prepare(Run& run) {
   const ResolvedOptions& options = run.options();
+  const bool is_new = run.state.model.tensors.empty();
   run.seconds_before = run.state.progress.seconds;
   run.best_unsaved = run.state.progress.best_epoch > 0;  // whatever the model file holds, the checkpoint knows better
   if (run.callbacks.on_start) run.callbacks.on_start(options, run.catalog);
   run.network->to(at::Device(options.device));
   run.workload = make_workload(*run.network, run.catalog, options, run.shared->impl(), run.callbacks);
+  if (is_new && needs_head_fit(options, run.state.progress.head_sources)) fit_new_head(run);
   run.optimizer = std::make_unique<Optimizer>(run.network->parameters(), optimizer_options(options));
   if (!run.state.optimizer.tensors.empty()) run.optimizer->load(run.state.optimizer);
   run.state.model = run.state.optimizer = {};  // from here on they live in the network and the optimizer
@@ -87,6 +100,12 @@ void prepare(Run& run) {
     const int classes = static_cast<int>(run.catalog.classes.size());
     run.class_weights = at::tensor(class_weights(run.catalog.train, classes)).to(at::Device(options.device));
   }
+}
+
+// A run without epochs: the network as it starts is the model.
+void keep_first_weights(Run& run) {
+  run.state.best = run.network->state();
+  run.best_unsaved = true;
 }
 
 using ScoreSplit = std::function<Evaluation(Split split, const EvaluateOptions& options)>;
@@ -148,6 +167,7 @@ void score_best(Run& run, const LogSink& log) {
 TrainResult carry_out(Run& run, const LogSink& log) {
   prepare(run);
   fit(run);
+  if (run.options().epochs == 0) keep_first_weights(run);
   score_best(run, log);
   if (run.callbacks.on_stage) run.callbacks.on_stage(Stage::kReport, 0, 1);
   TrainResult& result = run.state.progress;
@@ -175,12 +195,19 @@ void refuse_changed_photos(const RunFolder& folder, const std::string& fingerpri
                           folder.path().string(), now.root.string(), join_some(dataset_changes(folder.dataset_csv(), now), 8)));
 }
 
+// What the run begins with. The output rows that it takes from the source were chosen when the run was begun.
+std::unique_ptr<Network> first_network(const Source& source, const TrainResult& progress) {
+  std::unique_ptr<Network> network = make_target_network(source, static_cast<std::int64_t>(progress.classes.size()), progress.options);
+  if (progress.options.head_init == HeadInit::kClass) copy_head_rows(*network, source, progress.head_sources);
+  return network;
+}
+
 // The run's network: from the checkpoint, or before the first checkpoint from the source again.
 std::unique_ptr<Network> network_of(Checkpoint& state, SharedInputs& shared, const TrainCallbacks& callbacks, const LogSink& log) {
   const ResolvedOptions& options = state.progress.options;
-  const auto classes = static_cast<std::int64_t>(state.progress.classes.size());
   if (!state.model.tensors.empty()) {
     const Architecture& architecture = find_architecture(options.architecture);
+    const auto classes = static_cast<std::int64_t>(state.progress.classes.size());
     std::unique_ptr<Network> network = architecture.make(architecture, classes, at::kCPU);
     network->load(state.model, /*with_head=*/true);
     return network;
@@ -197,7 +224,7 @@ std::unique_ptr<Network> network_of(Checkpoint& state, SharedInputs& shared, con
                                                    options.out.string(), options.model, options.model_sha256, source.sha256));
   }
   state.provenance = source.provenance;
-  return make_target_network(source, classes, options);
+  return first_network(source, state.progress);
 }
 
 // Options that may differ between two sittings of a run: where things are, not what is computed.
@@ -225,8 +252,12 @@ TrainResult begin(const TrainOptions& asked, const TrainCallbacks& callbacks) {
   const auto [source, options] = resolve_with_source(asked, *shared, callbacks);
   at::set_num_threads(options.threads);
   Catalog catalog = scan(options, *shared, callbacks);
-  const Checkpoint state = first_state(options, *source, catalog);
-  std::unique_ptr<Network> network = make_target_network(*source, static_cast<std::int64_t>(catalog.classes.size()), options);
+  Checkpoint state = first_state(options, *source, catalog);
+  if (options.head_init == HeadInit::kClass) {
+    state.progress.head_sources = match_classes(catalog.classes, *source, options.head_class);
+    if (asked.log) asked.log(LogLevel::kInfo, matches_text(catalog.classes, state.progress.head_sources, source->classes.size()));
+  }
+  std::unique_ptr<Network> network = first_network(*source, state.progress);
   const RunFolder folder = RunFolder::create(options.out);
   folder.begin(state.progress, catalog);
   Run run{.state = state,

@@ -41,13 +41,16 @@ class Workload {
   // The validation photos scored with the network as it is now.
   virtual ScoredSamples validate(const TrainCallbacks& callbacks) = 0;
 
+  // The features of the training photos with the network as it is now.
+  virtual FeatureTable train_features(const TrainCallbacks& callbacks) = 0;
+
   virtual std::vector<Problem> skipped() const = 0;  // training photos that could not be read
   virtual double wait_seconds() const = 0;           // spent waiting for photos since start()
 };
 
 // Also says which parameters require a gradient: set it up before the optimizer.
 std::unique_ptr<Workload> make_photo_workload(Network& network, const Catalog& catalog, const ResolvedOptions& options,
-                                              std::shared_ptr<DecodedPhotos> decoded);
+                                              SharedInputs::Impl& shared);
 
 // Takes the features of training and validation photos from the store first: they are computed once, in evaluation mode.
 std::unique_ptr<Workload> make_feature_workload(Network& network, const Catalog& catalog, const ResolvedOptions& options,
@@ -55,6 +58,11 @@ std::unique_ptr<Workload> make_feature_workload(Network& network, const Catalog&
 
 std::unique_ptr<Workload> make_workload(Network& network, const Catalog& catalog, const ResolvedOptions& options,
                                         SharedInputs::Impl& shared, const TrainCallbacks& callbacks);
+
+// Features of a split from the store, by stages of Stage::kFeatures over `total` photos. Throws Error(kData) as check_unreadable().
+FeatureProgress stage_progress(const TrainCallbacks& callbacks, std::int64_t total);
+FeatureTable checked_features(FeatureStore& features, Network& network, const Catalog& catalog, Split split, const ResolvedOptions& options,
+                              const FeatureProgress& progress);
 
 // Photos scored by their features in batches of `batch_size`, as a network that is given their pixels in such batches scores them.
 std::vector<ScoredPhoto> score_features(const Network& network, const FeatureTable& table, const std::vector<Sample>& samples,

@@ -62,7 +62,7 @@ TEST(Usage, MistakesAreNamedWithWhatWasMeant) {
       {{"train", "x", "--lr", "-1e-3"}, {"--lr", "-1e-3"}},
       {{"train", "x", "--lr", "fast"}, {"--lr", "fast"}},
       {{"train", "x", "--momentum", "1.5"}, {"--momentum", "1.5"}},
-      {{"train", "x", "--epochs", "0"}, {"--epochs", "0"}},
+      {{"train", "x", "--epochs", "-1"}, {"--epochs", "-1"}},
       {{"train", "x", "--epochs", "2.5"}, {"--epochs", "2.5"}},
       {{"train", "x", "--epochs", "99999999999"}, {"--epochs", "99999999999"}},
       {{"train", "x", "--epochs", "1", "--epochs", "2"}, {"--epochs"}},

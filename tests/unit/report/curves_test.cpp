@@ -1,5 +1,6 @@
 #include "headstart/curves.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -7,6 +8,8 @@
 #include <limits>
 #include <sstream>
 
+#include "fake_result.h"
+#include "headstart/compare.h"
 #include "report/book_figure.h"
 #include "report/raster.h"
 #include "report/stroke_font.h"
@@ -395,6 +398,12 @@ TEST(CurvesText, BrailleDotsFollowTheLineAndItsStyle) {
   const auto dashes = dots_in(dashed_line);
   const auto empty = std::count_if(dashes.begin(), dashes.end(), [](const auto& column) { return column.empty(); });
   EXPECT_NEAR(static_cast<double>(empty) / static_cast<double>(dashes.size()), 1.0 / 3, 0.03);
+}
+
+TEST(CurvesOf, ARunWithoutEpochsHasAnEmptyFigureAndItsAccuracyInALine) {
+  const TrainResult run = test::fake_result({.epochs = 0});
+  EXPECT_NE(curves_svg(curves_of(run)).find("train loss"), std::string::npos);
+  EXPECT_EQ(book_lines(run), fmt::format("validation acc {:.3f} without training\n", run.validation.metrics.top1));
 }
 
 TEST(CurvesText, ARunThatJustBeganHasAxesAndLegend) {

@@ -173,6 +173,14 @@ TEST(HtmlReport, AdvisesWhenTrainingWaitedForPhotos) {
   EXPECT_TRUE(contains(html_report(result, "/nowhere"), "50.0%"));
 }
 
+TEST(HtmlReport, OfARunWithoutEpochsHasFiguresAndNoCurves) {
+  const std::string html = html_report(test::fake_result({.epochs = 0}), "");
+  EXPECT_TRUE(is_well_nested(html));
+  EXPECT_TRUE(contains(html, "without training on 2 classes"));
+  EXPECT_TRUE(contains(html, "the network as it started"));
+  for (const char* const part : {"#curves", "#speed", "Best epoch", "Photos a second"}) EXPECT_FALSE(contains(html, part)) << part;
+}
+
 TEST(HtmlReport, OfAnEmptyResultIsStillAPage) { EXPECT_TRUE(is_well_nested(html_report(TrainResult{}, ""))); }
 
 }  // namespace

@@ -30,6 +30,8 @@ ResolvedOptions odd_options() {
   o.head_lr_multiplier = 1.0 / 3;
   o.warmup_epochs = 5e-324;
   o.optimizer = OptimizerKind::kAdamW;
+  o.head_init = HeadInit::kClass;
+  o.head_class = {{"hot dogs", "hotdog, hot dog"}, {"a=b", "934"}};
   o.weight_decay = 0.05;
   o.label_smoothing = 0.1;
   o.imbalance = Imbalance::kBalancedSampler;
@@ -64,6 +66,8 @@ void expect_equal(const ResolvedOptions& a, const ResolvedOptions& b) {
   EXPECT_EQ(a.head_lr_multiplier, b.head_lr_multiplier);
   EXPECT_EQ(a.warmup_epochs, b.warmup_epochs);
   EXPECT_EQ(a.optimizer, b.optimizer);
+  EXPECT_EQ(a.head_init, b.head_init);
+  EXPECT_EQ(a.head_class, b.head_class);
   EXPECT_EQ(a.momentum, b.momentum);
   EXPECT_EQ(a.weight_decay, b.weight_decay);
   EXPECT_EQ(a.label_smoothing, b.label_smoothing);
@@ -119,13 +123,17 @@ TEST(OptionsJson, ReadsBackEqualInEveryField) {
 
 TEST(OptionsJson, IsFlatAndNamedAsTheCommandLine) {
   const auto json = ordered_json::parse(options_to_json(odd_options()));
-  for (const auto& item : json.items()) EXPECT_TRUE(item.key() == "photos" || !item.value().is_object()) << item.key();
+  for (const auto& item : json.items()) {
+    EXPECT_TRUE(item.key() == "photos" || item.key() == "head_class" || !item.value().is_object()) << item.key();
+  }
   EXPECT_EQ(json["recipe"], "head");
   EXPECT_EQ(json["batch_norm"], "frozen-statistics");
   EXPECT_EQ(json["imbalance"], "balanced-sampler");
   EXPECT_EQ(json["resize"], "squash");
   EXPECT_EQ(json["mean"].dump(), "[0.1,0.2,0.3]");
   EXPECT_EQ(json["drop_alpha"], true);
+  EXPECT_EQ(json["head_init"], "class");
+  EXPECT_EQ(json["head_class"].dump(), R"({"a=b":"934","hot dogs":"hotdog, hot dog"})");
   EXPECT_EQ(json["ignore_exif"], true);
   EXPECT_EQ(json["exact_augmentation"], true);
 }
@@ -149,6 +157,8 @@ TEST(OptionsJson, NamesTheFieldThatIsMissingOrOutOfRange) {
       {"momentum", 1.5},
       {"recipe", "stew"},
       {"recipe", 3},
+      {"head_class", 5},
+      {"head_class", {{"hotdog", 934}}},
       {"seed", -1},
       {"seed", 1.5},
       {"mean", {0.1, 0.2}},
@@ -234,12 +244,18 @@ TEST(RunJson, ReadsBackEqualToTheLastBit) {
   TrainResult result = test::fake_result({.classes = 3, .epochs = 4});
   result.options = odd_options();
   result.classes[1] = "\xC3\x28 no UTF-8";
+  result.head_sources = {{.row = 934, .name = "hotdog"}, {}, {.row = 7, .name = ""}};
   result.unreadable.push_back({"caf\xE9/photo.jpg", "line\nbreak"});
   result.validation.unreadable.push_back({"x", "y"});
   result.model_file = "runs/\xFE/model.safetensors";
   const TrainResult back = run_from_json(run_to_json(result));
   expect_equal(back.options, result.options);
   EXPECT_EQ(back.classes, result.classes);
+  ASSERT_EQ(back.head_sources.size(), 3U);
+  for (std::size_t c = 0; c < 3; ++c) {
+    EXPECT_EQ(back.head_sources[c].row, result.head_sources[c].row);
+    EXPECT_EQ(back.head_sources[c].name, result.head_sources[c].name);
+  }
   EXPECT_EQ(back.best_epoch, result.best_epoch);
   EXPECT_EQ(back.seconds, result.seconds);
   EXPECT_EQ(back.data_fingerprint, result.data_fingerprint);
@@ -282,7 +298,7 @@ TEST(RunJson, KeepsNanAndInfinityAndARunUnderWay) {
 
 TEST(RunJson, NamesTheVersionsItWasWrittenWith) {
   const auto json = ordered_json::parse(run_to_json(test::fake_result({})));
-  EXPECT_EQ(json["format"], 2);
+  EXPECT_EQ(json["format"], 3);
   EXPECT_FALSE(json["headstart_version"].get<std::string>().empty());
   EXPECT_FALSE(json["libtorch_version"].get<std::string>().empty());
 }
@@ -290,8 +306,8 @@ TEST(RunJson, NamesTheVersionsItWasWrittenWith) {
 TEST(RunJson, RefusesDamageNamingTheField) {
   const auto good = ordered_json::parse(run_to_json(test::fake_result({})));
   const std::vector<std::pair<const char*, const char*>> wrong = {
-      {"/format", "3"},
-      {"/format", "\"2\""},
+      {"/format", "2"},
+      {"/format", "\"3\""},
       {"/options", "5"},
       {"/classes", "{}"},
       {"/classes/0", "7"},
@@ -301,6 +317,9 @@ TEST(RunJson, RefusesDamageNamingTheField) {
       {"/history/0/train_loss", "\"much\""},
       {"/history/0/best", "1"},
       {"/history", "null"},
+      {"/head_sources", "7"},
+      {"/head_sources", R"([{"class": "cat", "row": 1, "name": "tabby"}])"},
+      {"/head_sources/0/row", "-2"},
       {"/validation/metrics/photos", "-5"},
       {"/validation/metrics/top1_interval", "[0.5]"},
       {"/validation/metrics/per_class", "[{}, {}, {}]"},

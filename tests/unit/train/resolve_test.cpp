@@ -127,7 +127,7 @@ TEST(Resolve, RefusesWhatCannotBeMeantPrintingOptionAndValue) {
     std::function<void(TrainOptions&)> spoil;
   };
   const std::vector<Case> cases = {
-      {"epochs", "0", [](auto& o) { o.epochs = 0; }},
+      {"epochs", "-1", [](auto& o) { o.epochs = -1; }},
       {"batch_size", "-3", [](auto& o) { o.batch_size = -3; }},
       {"lr", "0", [](auto& o) { o.lr = 0.0; }},
       {"lr", "nan", [=](auto& o) { o.lr = nan; }},

@@ -1,0 +1,37 @@
+// The first values of a new output layer that come from elsewhere: from rows of the source's output layer (HeadInit::kClass), or from a fit
+// to the training photos' features (HeadInit::kProbe). docs/recipes.md says what they do and why.
+//
+// Thread-safety: one thread. Errors: kUsage (a class or a source class that does not exist, or that is not clear), kModel (a source without
+// an output layer, or whose rows have no names where names are needed).
+#pragma once
+
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "headstart/train.h"
+#include "model/network.h"
+#include "train/feature_store.h"
+#include "train/source.h"
+
+namespace headstart {
+
+// Which row of the source each class starts from, by class. `asked` as TrainOptions::head_class.
+std::vector<HeadSource> match_classes(const std::vector<std::string>& classes, const Source& source,
+                                      const std::map<std::string, std::string>& asked);
+
+// "output layer: hotdog from row 934 (hotdog); no source class for not-hotdog: …", for the log.
+std::string matches_text(const std::vector<std::string>& classes, const std::vector<HeadSource>& sources, std::size_t source_rows);
+
+// Copies the rows, bit by bit; a class without one gets the mean of the rows that no class has (zero where there is none). On the CPU.
+void copy_head_rows(Network& network, const Source& source, const std::vector<HeadSource>& sources);
+
+// Whether something is fitted before the first step: with kProbe the whole output layer, with kClass the biases of the classes without a
+// row.
+bool needs_head_fit(const ResolvedOptions& options, const std::vector<HeadSource>& sources);
+// `sources` empty: kProbe. class_weights: float [classes], or undefined. Throws Error(kData) where no photo could be read, Error(kTraining)
+// for features that are not finite.
+void fit_head(Network& network, const FeatureTable& train, const std::vector<HeadSource>& sources, const at::Tensor& class_weights);
+
+}  // namespace headstart

@@ -1,0 +1,276 @@
+// Output layers that start from elsewhere: which source class stands for which, what is copied, what is fitted.
+#include "train/head_init.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "headstart/models.h"
+#include "support/temp_dir.h"
+#include "support/tensor_compare.h"
+#include "tiny_run.h"
+#include "unit/model/generated.h"
+
+namespace headstart {
+namespace {
+
+using test::message_of;
+
+using Names = std::vector<std::vector<std::string>>;
+
+Source source_with(Names classes) {
+  Source source;
+  source.model = "weights.pth";
+  source.architecture = &find_architecture("resnet18");
+  source.classes = std::move(classes);
+  return source;
+}
+
+std::vector<int> rows_of(const std::vector<HeadSource>& sources) {
+  std::vector<int> rows;
+  for (const HeadSource& source : sources) rows.push_back(source.row);
+  return rows;
+}
+
+void expect_says(const std::string& message, const std::vector<std::string>& parts) {
+  for (const std::string& part : parts) EXPECT_NE(message.find(part), std::string::npos) << part << " is not in: " << message;
+}
+
+TEST(MatchClasses, TakesTheClassOfTheSameNameOrTheOneThatIsNamed) {
+  const Source imagenet = source_with(imagenet_classes());
+  const std::vector<HeadSource> by_folder = match_classes({"hot-dog", "not-hotdog", "Pizza_pie"}, imagenet, {});
+  EXPECT_EQ(rows_of(by_folder), (std::vector<int>{934, -1, 963}));
+  EXPECT_EQ(by_folder[0].name, "hotdog");
+  EXPECT_EQ(by_folder[2].name, "pizza");
+  EXPECT_EQ(rows_of(match_classes({"a", "b", "c", "d"}, imagenet, {{"a", "Red Hot"}, {"b", "388"}, {"d", "999"}})),
+            (std::vector<int>{934, 388, -1, 999}));
+  EXPECT_EQ(rows_of(match_classes({"hotdog", "pizza"}, imagenet, {{"pizza", ""}})), (std::vector<int>{934, -1}));
+}
+
+TEST(MatchClasses, ANamedClassIsFoundBeforeARowOfThatNumber) {
+  EXPECT_EQ(rows_of(match_classes({"x"}, source_with({{"1"}, {"0"}, {"7"}}), {{"x", "0"}})), std::vector<int>{1});
+  EXPECT_EQ(rows_of(match_classes({"x"}, source_with({{"1"}, {"0"}, {"7"}}), {{"x", "2"}})), std::vector<int>{2});
+}
+
+TEST(MatchClasses, SaysWhatIsNotThereOrNotClear) {
+  const Source imagenet = source_with(imagenet_classes());
+  const std::vector<std::string> photos = {"hotdog", "crane"};
+  const auto refused = [&](const std::map<std::string, std::string>& asked) {
+    return message_of(ErrorCategory::kUsage, [&] { match_classes(photos, imagenet, asked); });
+  };
+  expect_says(refused({}), {"'crane'", "134", "517", "head_class crane="});
+  expect_says(refused({{"hotdgo", "hotdog"}}), {"hotdgo", "did you mean 'hotdog'", "crane"});
+  expect_says(refused({{"crane", "hotdgo"}}), {"head_class crane=hotdgo", "did you mean 'hotdog'", "0 to 999"});
+  expect_says(refused({{"crane", "cat"}}), {"it has", "tabby cat", "and 2 more"});
+  expect_says(refused({{"crane", "1000"}}), {"crane=1000", "0 to 999"});
+  expect_says(refused({{"crane", "-1"}}), {"crane=-1"});
+  expect_says(message_of(ErrorCategory::kUsage,
+                         [&] {
+                           match_classes({"hotdgo", "b"}, imagenet, {});
+                         }),
+              {"hotdgo", "weights.pth", "did you mean 'hotdog'", "head_init probe"});
+}
+
+TEST(MatchClasses, OfASourceWithoutNamesTheRowsCanBeNamed) {
+  const Source nameless = source_with(Names(10));
+  EXPECT_EQ(rows_of(match_classes({"a", "b"}, nameless, {{"b", "9"}})), (std::vector<int>{-1, 9}));
+  expect_says(message_of(ErrorCategory::kModel, [&] { match_classes({"a", "b"}, nameless, {}); }), {"10 output rows", "probe"});
+  expect_says(message_of(ErrorCategory::kUsage, [&] { match_classes({"a", "b"}, nameless, {{"a", "hotdog"}}); }), {"a=hotdog", "0 to 9"});
+  expect_says(message_of(ErrorCategory::kModel, [&] { match_classes({"a", "b"}, source_with({}), {}); }), {"fc.weight", "probe"});
+}
+
+TEST(MatchClasses, TheLogNamesRowsAndWhatTheRestGets) {
+  const std::vector<HeadSource> sources = {{.row = 934, .name = "hotdog"}, {}, {.row = 934, .name = "hotdog"}, {.row = 3, .name = ""}};
+  EXPECT_EQ(
+      matches_text({"a", "b", "c", "d"}, sources, 1000),
+      "output layer: a from row 934 (hotdog), c from row 934 (hotdog) and d from row 3; no source class for b: the mean of the 998 other "
+      "rows, with a bias fitted to the training photos");
+  EXPECT_EQ(matches_text({"d"}, {{.row = 3, .name = "x"}}, 10), "output layer: d from row 3 (x)");
+  EXPECT_EQ(matches_text({"d", "e"}, {{.row = 0, .name = ""}, {}}, 1),
+            "output layer: d from row 0; no source class for e: zero, with a bias fitted to the training photos");
+}
+
+// A network whose output layer is easy to tell row by row.
+StateDict source_state(std::int64_t rows) {
+  const std::unique_ptr<Network> network = make_network(test::kTinyArchitecture, rows, /*seed=*/5);
+  const c10::NoGradGuard no_gradients;
+  network->head_tensor(ParameterRole::kBias).copy_(at::arange(rows));
+  return network->state();
+}
+
+TEST(CopyHeadRows, AreBitEqualAndTheRestIsTheMeanOfTheOtherRows) {
+  Source source = source_with(Names(5));
+  source.architecture = &find_architecture(test::kTinyArchitecture);
+  source.weights = source_state(5);
+  const std::unique_ptr<Network> network = make_network(test::kTinyArchitecture, 3, /*seed=*/6);
+  copy_head_rows(*network, source, {{.row = 4}, {}, {.row = 1}});
+  const at::Tensor rows = to_engine(*source.weights.find("_fc.weight"));
+  const at::Tensor &weight = network->head_tensor(ParameterRole::kWeight), &bias = network->head_tensor(ParameterRole::kBias);
+  EXPECT_TRUE(weight[0].equal(rows[4]) && weight[2].equal(rows[1]));
+  EXPECT_TRUE(weight[1].equal(rows.index_select(0, at::tensor({0, 2, 3}, at::kLong)).mean(0)));
+  EXPECT_TRUE(bias.equal(at::tensor({4.0F, 5.0F / 3, 1.0F})));
+}
+
+TEST(CopyHeadRows, WhereEveryRowIsTakenTheRestIsZeroAndAMisfitIsRefused) {
+  Source source = source_with(Names(2));
+  source.architecture = &find_architecture(test::kTinyArchitecture);
+  source.weights = source_state(2);
+  const std::unique_ptr<Network> network = make_network(test::kTinyArchitecture, 3, /*seed=*/6);
+  copy_head_rows(*network, source, {{.row = 0}, {.row = 1}, {}});
+  EXPECT_EQ(network->head_tensor(ParameterRole::kWeight)[2].abs().max().item<float>(), 0);
+  source.classes.resize(7);
+  expect_says(message_of(ErrorCategory::kModel,
+                         [&] {
+                           copy_head_rows(*network, source, {{.row = 6}, {}, {}});
+                         }),
+              {"_fc.weight", "[2, 1280]"});
+  source.weights.tensors.pop_back();  // the bias
+  source.classes.resize(2);
+  expect_says(message_of(ErrorCategory::kModel, [&] { copy_head_rows(*network, source, {{.row = 1}, {}, {}}); }), {"_fc.bias"});
+}
+
+FeatureTable some_features(const Network& network) {
+  FeatureTable table;
+  table.rows = test::generate("features", 12 * network.feature_count(), 0, 1).view({12, network.feature_count()});
+  for (int i = 0; i < 12; ++i) {
+    table.labels.push_back(i % 2);
+    table.rows[i][i % 2] += 3;
+  }
+  return table;
+}
+
+TEST(FitHead, TheProbeNamesItsOwnPhotosAndTheBiasAloneLeavesTheRows) {
+  const std::unique_ptr<Network> network = make_network(test::kTinyArchitecture, 2, /*seed=*/6);
+  const c10::NoGradGuard no_gradients;
+  const FeatureTable table = some_features(*network);
+  const at::Tensor weight = network->head_tensor(ParameterRole::kWeight).clone(), bias = network->head_tensor(ParameterRole::kBias).clone();
+  fit_head(*network, table, {{.row = 3}, {}}, {});
+  EXPECT_TRUE(network->head_tensor(ParameterRole::kWeight).equal(weight));
+  EXPECT_EQ(network->head_tensor(ParameterRole::kBias)[0].item<float>(), bias[0].item<float>());
+  EXPECT_NE(network->head_tensor(ParameterRole::kBias)[1].item<float>(), bias[1].item<float>());
+  EXPECT_NEAR(network->head(table.rows).softmax(1).sum(0)[1].item<double>(), 6, 1e-2);  // as many as there are
+  fit_head(*network, table, {}, {});
+  EXPECT_TRUE(network->head(table.rows).argmax(1).equal(at::tensor(table.labels, at::kLong)));
+}
+
+TEST(FitHead, RefusesFeaturesThatItCannotUse) {
+  const std::unique_ptr<Network> network = make_network(test::kTinyArchitecture, 2, /*seed=*/6);
+  FeatureTable table = some_features(*network);
+  table.rows[3][5] = std::numeric_limits<float>::quiet_NaN();
+  expect_says(message_of(ErrorCategory::kTraining, [&] { fit_head(*network, table, {}, {}); }), {"not finite"});
+  message_of(ErrorCategory::kData, [&] { fit_head(*network, {.rows = at::empty({0, network->feature_count()})}, {}, {}); });
+}
+
+// ---- whole runs
+
+TrainOptions options_with(const std::filesystem::path& folder, const char* name, HeadInit init, int epochs) {
+  TrainOptions options = test::tiny_options(folder, {.name = name});
+  options.head_init = init;
+  options.epochs = epochs;
+  if (init == HeadInit::kClass) options.head_class = {{"class_0", "2"}};  // the tiny source's rows have no names
+  return options;
+}
+
+TEST(HeadInitRun, WithoutEpochsTheModelHoldsTheSourcesRow) {
+  const test::TempDir folder;
+  std::string log;
+  TrainOptions options = options_with(folder.path(), "run", HeadInit::kClass, 0);
+  options.log = [&log](LogLevel, std::string_view message) { log += std::string(message) + "\n"; };
+  const TrainResult result = train(options);
+  expect_says(log, {"class_0 from row 2", "no source class for class_1"});
+  ASSERT_EQ(result.head_sources.size(), 2U);
+  EXPECT_EQ(result.head_sources[0].row, 2);
+  EXPECT_EQ(result.head_sources[1].row, -1);
+  EXPECT_EQ(result.best_epoch, 0);
+  EXPECT_TRUE(result.history.empty());
+  EXPECT_EQ(result.validation.photos.size(), 4U);
+  const StateDict source = read_weights(options.model), model = read_weights(result.model_file);
+  const at::Tensor rows = to_engine(*source.find("_fc.weight")), head = to_engine(*model.find("_fc.weight"));
+  EXPECT_TRUE(head[0].equal(rows[2]));
+  EXPECT_EQ(test::differing_tensors(source, model), (std::vector<std::string>{"_fc.weight", "_fc.bias"}));
+  const TrainResult again = resume_training({.run = options.out, .expected = {{"head_class", "class_0=2"}, {"epochs", "0"}}});
+  EXPECT_EQ(again.validation.metrics.top1, result.validation.metrics.top1);
+  EXPECT_EQ(again.head_sources[0].row, 2);
+  expect_says(message_of(ErrorCategory::kUsage,
+                         [&] {
+                           resume_training({.run = options.out, .expected = {{"head_class", "class_0=3"}}});
+                         }),
+              {"head_class"});
+}
+
+TEST(HeadInitRun, AModelOfHeadstartKnowsItsOwnClasses) {
+  const test::TempDir folder;
+  const TrainResult first = train(options_with(folder.path(), "first", HeadInit::kProbe, 0));
+  TrainOptions options = options_with(folder.path(), "second", HeadInit::kClass, 0);
+  options.head_class.clear();
+  options.model = first.model_file.string();
+  const TrainResult second = train(options);
+  EXPECT_EQ(rows_of(second.head_sources), (std::vector<int>{0, 1}));
+  // Every row and the backbone copied: the same tensors, so the same answers.
+  EXPECT_TRUE(test::differing_tensors(test::read_model_tensors(first.options.out), test::read_model_tensors(second.options.out)).empty());
+}
+
+TEST(HeadInitRun, TheProbeTellsTheTinyPhotosApartBeforeAnyStep) {
+  for (const Recipe recipe : {Recipe::kFinetune, Recipe::kHead}) {
+    const test::TempDir folder;
+    TrainOptions options = test::tiny_options(folder.path(), {.classes = 3, .photos_per_class = 15});
+    options.recipe = recipe;
+    options.head_init = HeadInit::kProbe;
+    options.epochs = 0;
+    EXPECT_GE(train(options).validation.metrics.top1, 0.8);
+  }
+}
+
+TEST(HeadInitRun, TheFitIsTheSameTwiceAndDoesNotDependOnTheSeed) {
+  const test::TempDir folder;
+  test::make_tiny_dataset(folder / "photos/train", 2, 6);
+  test::make_tiny_dataset(folder / "photos/val", 2, 2, 9);
+  const auto run = [&](const char* name, HeadInit init, std::uint64_t seed) {
+    TrainOptions options = options_with(folder.path(), name, init, 0);
+    options.seed = seed;
+    train(options);
+    return test::read_model_tensors(options.out);
+  };
+  EXPECT_TRUE(test::differing_tensors(run("a", HeadInit::kProbe, 1), run("b", HeadInit::kProbe, 2)).empty());
+  EXPECT_TRUE(test::differing_tensors(run("c", HeadInit::kClass, 1), run("d", HeadInit::kClass, 2)).empty());
+}
+
+TEST(HeadInitRun, AResumedRunEndsAsOneThatWasNeverStopped) {
+  for (const HeadInit init : {HeadInit::kProbe, HeadInit::kClass}) {
+    const test::TempDir folder;
+    train(options_with(folder.path(), "straight", init, 2));
+    const TrainOptions stopped = options_with(folder.path(), "stopped", init, 2);
+    message_of(ErrorCategory::kInterrupted, [&] { train(stopped, test::stop_after(3)); });
+    resume_training({.run = stopped.out});
+    EXPECT_TRUE(test::differing_tensors(test::read_model_tensors(folder / "straight"), test::read_model_tensors(stopped.out)).empty());
+    // Stopped while the features are computed, before there is a checkpoint: from the start again, with the rows that were chosen then.
+    const TrainOptions early = options_with(folder.path(), "early", init, 2);
+    TrainCallbacks callbacks;
+    bool has_begun = false;
+    callbacks.on_start = [&](const ResolvedOptions&, const Catalog&) { has_begun = true; };
+    callbacks.should_stop = [&] { return has_begun; };
+    expect_says(message_of(ErrorCategory::kInterrupted, [&] { train(early, callbacks); }), {"features"});
+    EXPECT_FALSE(std::filesystem::exists(early.out / "checkpoint.safetensors"));
+    resume_training({.run = early.out});
+    EXPECT_TRUE(test::differing_tensors(test::read_model_tensors(folder / "straight"), test::read_model_tensors(early.out)).empty());
+  }
+}
+
+TEST(HeadInitRun, RefusesWhatCannotBeMeant) {
+  const test::TempDir folder;
+  const auto refused = [&](const std::function<void(TrainOptions&)>& change) {
+    TrainOptions options = options_with(folder.path(), "run", HeadInit::kClass, 1);
+    change(options);
+    return message_of(ErrorCategory::kUsage, [&] { train(options); });
+  };
+  expect_says(refused([](TrainOptions& o) { o.scratch = true; }), {"scratch"});
+  expect_says(refused([](TrainOptions& o) { o.head_bias = HeadBias::kUniform; }), {"head_bias"});
+  expect_says(refused([](TrainOptions& o) { o.head_init = HeadInit::kProbe; }), {"head_class", "head_init class"});
+  expect_says(refused([](TrainOptions& o) { o.head_class = {{"class_7", "2"}}; }), {"class_7", "class_1"});
+  EXPECT_FALSE(std::filesystem::exists(folder / "run"));
+}
+
+}  // namespace
+}  // namespace headstart
