@@ -77,6 +77,8 @@ std::unique_ptr<CLI::App> make_app(Context& context) {
   add_preview(*app, context);
   add_models(*app, context);
   add_book(*app, context);
+  add_sweep(*app, context);
+  add_compare(*app, context);
   add_fetch(*app, context);
   add_convert(*app, context);
   add_completion(*app, context);
@@ -106,7 +108,7 @@ int parse_and_run(int argc, char** argv, Context& context) {
 }
 
 int report(Context& context, ErrorCategory category, const std::string& message) {
-  context.console.set_live("");
+  context.console.keep_figure();
   // A partial result and an interruption are states that a person asked about or caused, no errors.
   if (category == ErrorCategory::kPartial || category == ErrorCategory::kInterrupted) {
     context.console.warn(printable_lines(message));
@@ -137,7 +139,7 @@ int run(int argc, char** argv) {
   try {
     return parse_and_run(argc, argv, context);
   } catch (const OutputClosed&) {
-    context.console.set_live("");
+    context.console.keep_figure();
     signal(SIGPIPE, SIG_DFL);
     raise(SIGPIPE);
     return 128 + SIGPIPE;

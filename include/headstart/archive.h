@@ -56,9 +56,8 @@ struct FetchedArchive {
 };
 
 // Brings the archive into its folder. An interrupted download goes on where it stopped; the folder is there whole or not at all, with a
-// file
-// `.headstart-archive` that holds the digests, so that a second call finds it and does nothing. A folder of the archive's own name that
-// holds everything is not doubled; macOS's `__MACOSX` is left out. Throws Error(kNetwork) naming both digests when they differ,
+// file `.headstart-archive` that holds the digests, so that a second call finds it and does nothing. A folder of the archive's own name
+// that holds everything is not doubled; macOS's `__MACOSX` is left out. Throws Error(kNetwork) naming both digests when they differ,
 // Error(kData) naming the member for paths that lead out of the folder, links, devices, encrypted or damaged members, members that are
 // there twice, and archives beyond the limits, and Error(kFile) for a folder that holds something else. Nothing is left then but what a
 // later call goes on from.

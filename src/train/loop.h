@@ -28,6 +28,7 @@ struct Run {
   Catalog catalog;
   RunFolder folder;
   TrainCallbacks callbacks;
+  std::shared_ptr<SharedInputs> shared;
   std::unique_ptr<Network> network;
   std::unique_ptr<Workload> workload;
   std::unique_ptr<Optimizer> optimizer;

@@ -10,25 +10,27 @@
 namespace headstart {
 namespace {
 
-LoaderOptions loader_options(const Catalog& catalog, const ResolvedOptions& options) {
+LoaderOptions loader_options(const Catalog& catalog, const ResolvedOptions& options, std::shared_ptr<DecodedPhotos> decoded) {
   return {.root = catalog.root,
           .preprocessing = options.preprocessing,
           .augmentation = options.augmentation,
           .batch_size = options.batch_size,
           .threads = options.threads,
           .batches_ahead = options.accumulate + 2,
-          .seed = options.seed};
+          .seed = options.seed,
+          .decoded = std::move(decoded)};
 }
 
 // Photos, augmented, through the whole network.
 class PhotoWorkload final : public Workload {
  public:
-  PhotoWorkload(Network& network, const Catalog& catalog, const ResolvedOptions& options)
+  PhotoWorkload(Network& network, const Catalog& catalog, const ResolvedOptions& options, SharedInputs::Impl& shared)
       : network_(network),
         catalog_(catalog),
         options_(options),
         device_(options.device),
-        loader_(catalog.train, loader_options(catalog, options)) {}
+        loader_(catalog.train, loader_options(catalog, options, shared.decoded)),
+        features_(shared.features) {}
 
   void start(std::uint32_t epoch, std::int64_t first_batch) override {
     const int classes = static_cast<int>(catalog_.classes.size());
@@ -62,8 +64,8 @@ class PhotoWorkload final : public Workload {
   }
 
   FeatureTable train_features(const TrainCallbacks& callbacks) override {
-    FeatureProgress progress{.callbacks = callbacks, .total = std::ssize(catalog_.train)};
-    return compute_features(network_, catalog_, Split::kTrain, options_, progress);
+    const FeatureProgress progress = stage_progress(callbacks, std::ssize(catalog_.train));
+    return checked_features(features_, network_, catalog_, Split::kTrain, options_, progress);
   }
 
   std::vector<Problem> skipped() const override { return loader_.skipped(); }
@@ -75,12 +77,14 @@ class PhotoWorkload final : public Workload {
   const ResolvedOptions options_;
   const at::Device device_;
   Loader loader_;
+  FeatureStore& features_;
 };
 
 }  // namespace
 
-std::unique_ptr<Workload> make_photo_workload(Network& network, const Catalog& catalog, const ResolvedOptions& options) {
-  return std::make_unique<PhotoWorkload>(network, catalog, options);
+std::unique_ptr<Workload> make_photo_workload(Network& network, const Catalog& catalog, const ResolvedOptions& options,
+                                              SharedInputs::Impl& shared) {
+  return std::make_unique<PhotoWorkload>(network, catalog, options, shared);
 }
 
 }  // namespace headstart

@@ -18,6 +18,9 @@ std::string source_name(const TrainOptions& options);
 // The source model's preprocessing with what the recipe changes of it.
 Preprocessing recipe_preprocessing(Recipe recipe, Preprocessing of_source);
 
+// runs/<prefix><photos' folder name>-<n>.
+std::filesystem::path numbered_run_folder(std::string_view prefix, const std::filesystem::path& photos, int n);
+
 ResolvedOptions resolve_options(const TrainOptions& options, const Source& source);
 
 }  // namespace headstart
