@@ -1,33 +1,30 @@
 // headstart book: the fine-tuning chapter of Dive into Deep Learning from its photos to its figures.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <memory>
 
 #include "cli.h"
+#include "fetch.h"
 #include "headstart/compare.h"
-#include "headstart/curves.h"
-#include "headstart/error.h"
-#include "headstart/image.h"
 #include "headstart/train.h"
-#include "interrupt.h"
-#include "log.h"
 #include "options.h"
 #include "output.h"
+#include "run_training.h"
 #include "text.h"
-#include "train_view.h"
 
 namespace headstart::cli {
 namespace {
 
 constexpr const char* kExamples =
     "Examples:\n"
-    "  headstart book --data hotdog --weights resnet18-f37072fd.pth\n"
-    "  headstart book --data hotdog --track gluon --weights resnet18_v2-a81db45f.params --seeds 3\n"
+    "  headstart book\n"
+    "  headstart book --track gluon --seeds 3\n"
+    "  headstart book --data my-hotdogs --weights resnet18-f37072fd.pth\n"
     "\n"
-    "Fine-tunes the pretrained network, trains the same network from scratch, and sets the two side by side. The runs land in OUT, one\n"
-    "folder each; the same command goes on where it was interrupted. docs/book.md walks through the chapter.";
+    "Without --data, the chapter's photos are fetched into data/hotdog. Fine-tunes the pretrained network, trains the same network from\n"
+    "scratch, and sets the two side by side. The runs land in OUT, one folder each; the same command goes on where it was interrupted.\n"
+    "docs/book.md walks through the chapter.";
 
 enum class Track { kPytorch, kGluon };
 constexpr Choice<Track> kTracks[] = {{"pytorch", Track::kPytorch}, {"gluon", Track::kGluon}};
@@ -49,60 +46,30 @@ TrainOptions options_of(const BookRequest& request, bool scratch, int seed) {
   options.photos = request.data;
   options.recipe = request.track == Track::kPytorch ? Recipe::kBookPytorch : Recipe::kBookGluon;
   options.scratch = scratch;
-  // From scratch the weights are not read: the architecture is the track's, unless the file says another one.
-  options.model = request.weights;
+  options.model = request.weights;  // read once: what fine-tuning starts from tells from-scratch its architecture
   options.seed = request.options.seed + static_cast<std::uint64_t>(seed);
   options.out = out_folder(request) / fmt::format("{}-seed{}", scratch ? "scratch" : "finetuned", options.seed);
   return options;
 }
 
-// Begins the run, or goes on with it where an earlier call left it.
-TrainResult carry_out(const TrainOptions& options, Context& context) {
-  TrainView view(context.console);
-  const LogSink log = make_log_sink(context.console, "");
+// The chapter's own photos, fetched unless they are there.
+std::filesystem::path chapter_photos(Context& context) {
+  const SourceArchive& hotdog = source_archives().front();
+  const std::filesystem::path folder = std::filesystem::path("data") / hotdog.name;
+  if (std::filesystem::exists(folder) && !std::filesystem::is_empty(folder)) return folder;
   try {
-    TrainResult result;
-    if (std::filesystem::exists(options.out / "run.json")) {
-      ResumeOptions resume;
-      resume.run = options.out;
-      resume.expected["recipe"] = word_of(kRecipes, options.recipe);
-      resume.expected["photos"] = std::filesystem::absolute(options.photos).string();
-      if (options.epochs) resume.expected["epochs"] = std::to_string(*options.epochs);
-      if (options.batch_size) resume.expected["batch_size"] = std::to_string(*options.batch_size);
-      resume.log = log;
-      result = resume_training(resume, view.callbacks());
-    } else {
-      TrainOptions begun = options;
-      begun.log = log;
-      result = train(begun, view.callbacks());
-    }
-    view.finish();
-    return result;
+    return fetch_photos(hotdog, {.to = folder}, context).folder;
   } catch (const Error& error) {
-    if (error.category() != ErrorCategory::kInterrupted) throw;
-    context.console.warn(printable(error.what()));
-    throw Error(ErrorCategory::kInterrupted, "the same command goes on from here");
+    if (error.category() != ErrorCategory::kNetwork) throw;
+    throw Error(ErrorCategory::kNetwork,
+                fmt::format("{}\nOr name a folder with train/ and test/ of class folders:  headstart book --data PHOTOS", error.what()));
   }
 }
 
-void write_file(const std::filesystem::path& file, std::string_view contents) {
-  Output output(file);
-  output.write(contents);
-  output.finish();
-}
-
-// The figure of a run, beside its other files.
-void save_figure(const TrainResult& run) {
-  const Curves curves = curves_of(run);
-  write_file(run.options.out / "figure.svg", curves_svg(curves));
-  const std::vector<std::byte> png = encode_png(curves_png_rgb(curves));
-  write_file(run.options.out / "figure.png", {reinterpret_cast<const char*>(png.data()), png.size()});
-}
-
-void run_book(const BookRequest& request, Context& context) {
-  set_interrupt_notice("Stopping after this step with a checkpoint; Ctrl-C again ends at once.");
+void run_book(BookRequest request, Context& context) {
+  if (request.data.empty()) request.data = chapter_photos(context);
   Comparison comparison{
-      .title = fmt::format("Fine-tuning, the {} track", word_of(kTracks, request.track)),
+      .title = fmt::format("Fine-tuning, the {} track", request.track == Track::kPytorch ? "PyTorch" : "Gluon"),
       .introduction = fmt::format("The same network from pretrained weights and from scratch, on {}.", request.data.string()),
       .runs = {{.name = "fine-tuned", .seeds = {}}, {.name = "from scratch", .seeds = {}}}};
   Output output;
@@ -112,7 +79,6 @@ void run_book(const BookRequest& request, Context& context) {
       const TrainOptions options = options_of(request, scratch, seed);
       context.console.say(context.console.paint().bold(fmt::format("{}, seed {}", runs.name, options.seed)));
       runs.seeds.push_back(carry_out(options, context));
-      save_figure(runs.seeds.back());
       output.write(book_lines(runs.seeds.back()));
     }
   }
@@ -129,9 +95,11 @@ void add_book(CLI::App& app, Context& context) {
   CLI::App* const command =
       add_command(app, context, "book", "The book's fine-tuning chapter, whole: fine-tuned beside from scratch", kExamples);
   const auto request = std::make_shared<BookRequest>();
-  command->add_option("--data", request->data, "Folder with train/ and test/ of class folders, such as the chapter's hotdog")
-      ->type_name("PHOTOS")
-      ->required();
+  request->options.shared = std::make_shared<SharedInputs>();
+  command
+      ->add_option("--data", request->data,
+                   "Folder with train/ and test/ of class folders (default: data/hotdog, fetched unless it is there)")
+      ->type_name("PHOTOS");
   add_choice(*command, "--track", request->track, kTracks, "The chapter's PyTorch or Gluon form (default: pytorch)");
   command->add_option("--weights", request->weights, "Pretrained weights: a file or a source model (default: resnet18, or resnet18_v2)")
       ->type_name("FILE|NAME");
@@ -144,7 +112,8 @@ void add_book(CLI::App& app, Context& context) {
       ->group("Machine");
   add_device_option(*command, request->options.device, "Where to compute (default: auto)");
   add_count(*command, "--threads", request->options.threads, 0, "Threads (default: 0, all cores)")->group("Machine");
-  command->callback([request, &context] { context.action = [request, &context] { run_book(*request, context); }; });
+  command->callback(
+      [request, &context] { context.action = [request, &context] { with_going_on(context, [&] { run_book(*request, context); }); }; });
 }
 
 }  // namespace headstart::cli

@@ -80,6 +80,8 @@ std::unique_ptr<CLI::App> make_app(Context& context) {
   add_preview(*app, context);
   add_models(*app, context);
   add_book(*app, context);
+  add_sweep(*app, context);
+  add_compare(*app, context);
   add_fetch(*app, context);
   add_convert(*app, context);
   add_completion(*app, context);
@@ -114,12 +116,12 @@ int parse_and_run(Context& context) {
 }
 
 int report(Context& context, ErrorCategory category, const std::string& message) {
-  context.console.set_live("");
+  context.console.keep_figure();
   // A partial result and an interruption are states that a person asked about or caused, no errors.
   if (category == ErrorCategory::kPartial || category == ErrorCategory::kInterrupted) {
-    context.console.warn(printable(message));
+    context.console.warn(printable_lines(message));
   } else {
-    context.console.error(printable(message));
+    context.console.error(printable_lines(message));
   }
   return exit_code(category);
 }
@@ -151,7 +153,7 @@ int run(int argc, char** argv) {
   try {
     return parse_and_run(context);
   } catch (const OutputClosed&) {
-    context.console.set_live("");
+    context.console.keep_figure();
     signal(SIGPIPE, SIG_DFL);
     raise(SIGPIPE);
     return 128 + SIGPIPE;

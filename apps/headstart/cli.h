@@ -26,6 +26,8 @@ void add_inspect(CLI::App& app, Context& context);
 void add_preview(CLI::App& app, Context& context);
 void add_models(CLI::App& app, Context& context);
 void add_book(CLI::App& app, Context& context);
+void add_sweep(CLI::App& app, Context& context);
+void add_compare(CLI::App& app, Context& context);
 void add_fetch(CLI::App& app, Context& context);
 void add_convert(CLI::App& app, Context& context);
 void add_completion(CLI::App& app, Context& context);

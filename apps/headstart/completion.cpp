@@ -27,13 +27,6 @@ std::vector<const CLI::App*> commands(const CLI::App& app) {
   return {found.begin(), found.end()};
 }
 
-// The words that a choice may take; empty for free text: only lower-case words are meant literally in a type name.
-std::vector<std::string> choice_words(const CLI::Option& option) {
-  const std::string& type = option.get_type_name();
-  if (type.find('|') == std::string::npos || type.find_first_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ") != std::string::npos) return {};
-  return CLI::detail::split(type, '|');
-}
-
 std::vector<std::string> flags(const CLI::Option& option) {
   std::vector<std::string> names;
   for (const std::string& name : option.get_snames()) names.push_back("-" + name);

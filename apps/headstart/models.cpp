@@ -30,6 +30,7 @@ std::string to_json() {
                     {"file", file ? file->string() : (model_cache_folder() / model.file_name).string()},
                     {"bytes", model.bytes},
                     {"sha256", model.sha256},
+                    {"sha1", model.sha1},
                     {"licence", model.licence},
                     {"origin", model.origin},
                     {"url", model.url},

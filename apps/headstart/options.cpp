@@ -104,6 +104,12 @@ void add_classifier_options(CLI::App& app, ClassifierOptions& options) {
 
 bool takes_value(const CLI::Option& option) { return option.get_items_expected_max() > 0; }
 
+std::vector<std::string> choice_words(const CLI::Option& option) {
+  const std::string& type = option.get_type_name();
+  if (type.find('|') == std::string::npos || type.find_first_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ") != std::string::npos) return {};
+  return CLI::detail::split(type, '|');
+}
+
 std::vector<std::pair<std::string, std::string>> given_options(const CLI::App& app) {
   std::vector<std::pair<std::string, std::string>> given;
   for (const CLI::Option* option : app.get_options()) {

@@ -55,4 +55,10 @@ void Output::finish() {
   temporary_.clear();
 }
 
+void write_file(const std::filesystem::path& file, std::string_view contents) {
+  Output output(file);
+  output.write(contents);
+  output.finish();
+}
+
 }  // namespace headstart::cli

@@ -35,4 +35,7 @@ class Output {
   int descriptor_;
 };
 
+// A file in one go: there whole or not at all.
+void write_file(const std::filesystem::path& file, std::string_view contents);
+
 }  // namespace headstart::cli

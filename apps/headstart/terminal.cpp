@@ -30,6 +30,12 @@ int terminal_columns(int descriptor) {
   return 80;
 }
 
+int terminal_rows(int descriptor) {
+  winsize size{};
+  if (ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_row > 0) return size.ws_row;
+  return 24;
+}
+
 Paint paint_for(int descriptor) {
   const char* const no_color = std::getenv("NO_COLOR");
   return Paint(is_terminal(descriptor) && (no_color == nullptr || *no_color == '\0'));
@@ -49,6 +55,22 @@ int text_columns(std::string_view text) {
   return columns;
 }
 
+int text_rows(std::string_view text, int columns) {
+  int rows = 1, used = 0;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (text[at] == '\x1b') {  // up to the letter that ends the sequence
+      while (at < text.size() && !(text[at] >= 'A' && text[at] != '[')) ++at;
+    } else if (text[at] == '\n') {
+      ++rows;
+      used = 0;
+    } else if (!continues(text[at]) && ++used > columns) {
+      ++rows;
+      used = 1;
+    }
+  }
+  return rows;
+}
+
 std::string cut_to_columns(std::string_view text, int columns) {
   std::size_t end = 0;
   for (int seen = 0; end < text.size(); ++end) {
@@ -59,7 +81,7 @@ std::string cut_to_columns(std::string_view text, int columns) {
 
 Console::Console() : terminal_(is_terminal(STDERR_FILENO)), paint_(paint_for(STDERR_FILENO)) {}
 
-Console::~Console() { set_live(""); }
+Console::~Console() { keep_figure(); }
 
 int Console::columns() const { return terminal_columns(STDERR_FILENO); }
 
@@ -73,25 +95,59 @@ void Console::error(std::string_view text) { line(fmt::format("headstart: {} {}"
 
 void Console::line(std::string_view text) {
   const std::lock_guard lock(mutex_);
-  const std::string live = live_;
-  clear_live();
-  write(fmt::format("{}\n", text));
-  live_ = live;
-  write(live_);
+  write(fmt::format("{}{}\n", erase(), text));
+  drawn_.clear();
+  draw();
 }
 
 void Console::set_live(std::string_view text) {
   const std::lock_guard lock(mutex_);
   if (!terminal_ || (text.empty() && live_.empty())) return;
-  // One write for clearing and drawing, so that the line does not flicker.
   live_ = text;
-  write(fmt::format("\r\x1b[2K{}", live_));
+  draw();
 }
 
-void Console::clear_live() {
-  if (live_.empty()) return;
-  write("\r\x1b[2K");
+void Console::set_figure(Figure figure) {
+  const std::lock_guard lock(mutex_);
+  if (!terminal_) return;
+  figure_ = std::move(figure);
+  draw();
+}
+
+void Console::keep_figure() {
+  const std::lock_guard lock(mutex_);
+  if (!terminal_) return;
+  if (!live_.empty()) write("\r\x1b[2K");  // the last line of what is drawn; the figure's lines stay above it
+  figure_ = nullptr;
   live_.clear();
+  drawn_.clear();
+}
+
+// Takes away what is drawn, and leaves the cursor where it began.
+std::string Console::erase() const {
+  if (drawn_.empty()) return "";
+  const int rows = text_rows(drawn_, columns());
+  return rows == 1 ? "\r\x1b[2K" : fmt::format("\r\x1b[{}A\x1b[J", rows - 1);
+}
+
+std::string Console::figure_text() const { return figure_ ? figure_(columns(), terminal_rows(STDERR_FILENO)) : ""; }
+
+// Each row is overwritten and only its rest is erased, all in one write: nothing flickers.
+void Console::draw() {
+  const std::string now = figure_text() + live_;
+  const bool one_row = now.find('\n') == std::string::npos && drawn_.find('\n') == std::string::npos;
+  if (one_row) {
+    if (!now.empty() || !drawn_.empty()) write(fmt::format("\r\x1b[2K{}", now));
+  } else {
+    const int rows = text_rows(drawn_, columns());
+    std::string out = rows > 1 ? fmt::format("\r\x1b[{}A", rows - 1) : "\r";
+    for (const char c : now) {
+      if (c == '\n') out += "\x1b[K";
+      out += c;
+    }
+    write(out + "\x1b[J");
+  }
+  drawn_ = now;
 }
 
 void Console::write(std::string_view text) {

@@ -1,9 +1,11 @@
 // The two streams of the program: results go to stdout (output.h), everything that is said to a person goes through the Console to stderr.
 //
-// Thread-safety: a Console may be used from any thread; it owns the one live line (a progress bar) at the bottom of a terminal. Errors:
+// Thread-safety: a Console may be used from any thread; it owns what is live at the bottom of a terminal: a figure of several lines and
+// below it one line (a progress bar). Errors:
 // writes to stderr are never an error: work must not end because nobody listens.
 #pragma once
 
+#include <functional>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -31,6 +33,8 @@ class Paint {
 bool is_terminal(int descriptor);
 // Columns of the terminal, 80 where there is none.
 int terminal_columns(int descriptor);
+// Its rows, 24 where there is none.
+int terminal_rows(int descriptor);
 // Colours for a stream: only on a terminal, never with NO_COLOR (no-color.org: present and not empty).
 Paint paint_for(int descriptor);
 // The locale's character set is UTF-8, so that bars may be drawn with block characters.
@@ -38,6 +42,8 @@ bool locale_is_utf8();
 
 // The columns that a text without escape sequences takes, every code point counted as one.
 int text_columns(std::string_view text);
+// The rows that a text takes on a terminal of `columns`: lines end with a line feed, longer ones wrap, colours take no room.
+int text_rows(std::string_view text, int columns);
 // The first `columns` code points of a text.
 std::string cut_to_columns(std::string_view text, int columns);
 
@@ -66,14 +72,25 @@ class Console {
   // Replaces the live line (terminal only); empty takes it away.
   void set_live(std::string_view text);
 
+  // A drawing for a terminal of this size: lines that each end in a line feed, or "" where there is no room.
+  using Figure = std::function<std::string(int columns, int rows)>;
+  // Replaces the figure above the live line (terminal only). It is drawn in place, and anew when the terminal's size has changed.
+  void set_figure(Figure figure);
+  // The figure stays on the screen, as text that was said; the live line goes.
+  void keep_figure();
+
  private:
-  void clear_live();
+  void draw();
+  std::string erase() const;
+  std::string figure_text() const;
   void write(std::string_view text);
   std::mutex mutex_;
   bool terminal_;
   Paint paint_;
   Verbosity verbosity_ = Verbosity::kNormal;
   std::string live_;
+  Figure figure_;
+  std::string drawn_;  // the figure and the live line as they are on the screen
 };
 
 }  // namespace headstart::cli

@@ -33,6 +33,12 @@ std::string printable(std::string_view text) {
   return out;
 }
 
+std::string printable_lines(std::string_view text) {
+  const std::size_t end = text.find('\n');
+  if (end == std::string_view::npos) return printable(text);
+  return printable(text.substr(0, end)) + "\n" + printable_lines(text.substr(end + 1));
+}
+
 std::string problem_text(const Problem& problem) {
   const bool whole_folder = problem.path.empty() || problem.path == ".";
   return whole_folder ? printable(problem.reason) : printable(problem.path) + ": " + printable(problem.reason);

@@ -23,6 +23,8 @@ std::string json_text(const nlohmann::ordered_json& value, int indent = -1);
 std::string shell_quoted(std::string_view text);
 // Control characters (a file name may hold escape sequences) as \xNN, so that a name cannot steer the terminal.
 std::string printable(std::string_view text);
+// The same for a message of several lines, whose line ends stay.
+std::string printable_lines(std::string_view text);
 
 // "path: reason"; a finding about the whole folder (path "" or ".") is its reason alone.
 std::string problem_text(const Problem& problem);

@@ -112,6 +112,7 @@ void run_train(const CLI::App& command, const TrainRequest& request, Context& co
     Output().write(outcome_text(result, paint_for(STDOUT_FILENO)));
   } catch (const Error& error) {
     if (error.category() != ErrorCategory::kInterrupted || view.run().empty()) throw;
+    view.finish();
     context.console.warn(printable(error.what()));
     throw Error(ErrorCategory::kInterrupted, fmt::format("go on with: headstart train --resume {}", shell_quoted(view.run().string())));
   }

@@ -7,6 +7,8 @@
 #include <map>
 #include <vector>
 
+#include "headstart/compare.h"
+#include "headstart/curves.h"
 #include "interrupt.h"
 #include "options.h"
 #include "text.h"
@@ -15,6 +17,9 @@ namespace headstart::cli {
 namespace {
 
 constexpr std::size_t kMostClassesNamed = 8;
+// Of the terminal for the figure, so that the lines above it can be read.
+constexpr double kFigureShareOfRows = 0.4;
+constexpr int kMostFigureRows = 20, kMostFigureColumns = 80;
 
 // A path as a person would type it from here.
 std::string shown(const std::filesystem::path& path) {
@@ -74,7 +79,7 @@ std::string stage_title(Stage stage) {
   return "Working";
 }
 
-std::string accuracy_line(const char* name, const Metrics& metrics, const Paint& paint) {
+std::string accuracy_line(std::string_view name, const Metrics& metrics, const Paint& paint) {
   const auto right = static_cast<std::int64_t>(std::llround(metrics.top1 * static_cast<double>(metrics.photos)));
   return fmt::format("{:<20} {}  (95% interval {} to {}; {} of {} photos)\n", name, paint.bold(human_percent(metrics.top1)),
                      human_percent(metrics.top1_interval.low), human_percent(metrics.top1_interval.high), human_count(right),
@@ -83,22 +88,37 @@ std::string accuracy_line(const char* name, const Metrics& metrics, const Paint&
 
 }  // namespace
 
+TrainView::TrainView(Console& console, std::string only_progress_of) : console_(console), only_progress_of_(std::move(only_progress_of)) {}
+
+void TrainView::begin(std::string only_progress_of) {
+  progress_.reset();
+  only_progress_of_ = std::move(only_progress_of);
+}
+
+void TrainView::finish() {
+  progress_.reset();
+  console_.keep_figure();
+}
+
 TrainCallbacks TrainView::callbacks() {
   TrainCallbacks callbacks;
   callbacks.on_start = [this](const ResolvedOptions& options, const Catalog& catalog) { on_start(options, catalog); };
   callbacks.on_stage = [this](Stage stage, std::int64_t done, std::int64_t total) { on_stage(stage, done, total); };
   callbacks.on_step = [this](const StepProgress& step) { on_step(step); };
-  callbacks.on_epoch = [this](const EpochRecord& epoch) { on_epoch(epoch); };
   callbacks.should_stop = interrupted;
+  if (!only_progress_of_.empty()) return callbacks;
+  callbacks.on_epoch = [this](const EpochRecord& epoch) { on_epoch(epoch); };
+  callbacks.on_curve = [this](const TrainResult& so_far) { on_curve(so_far); };
   return callbacks;
 }
 
 void TrainView::on_start(const ResolvedOptions& options, const Catalog& catalog) {
   run_ = options.out;
   epochs_ = options.epochs;
-  scored_ = options.score == EpochScore::kTest ? "test" : "validation";
+  scored_ = to_string(options.score);
   keeps_best_ = options.keep == Keep::kBest;
   progress_.reset();
+  if (!only_progress_of_.empty()) return;
   const Paint& paint = console_.paint();
   const std::string source = options.scratch                         ? ", from scratch"
                              : options.model == options.architecture ? ""
@@ -117,7 +137,8 @@ void TrainView::on_start(const ResolvedOptions& options, const Catalog& catalog)
   for (const Problem& problem : catalog.problems) console_.warn(problem_text(problem));
 }
 
-Progress& TrainView::progress(const std::string& title) {
+Progress& TrainView::progress(const std::string& stage) {
+  const std::string title = only_progress_of_.empty() ? stage : fmt::format("{}: {}", only_progress_of_, stage);
   if (!progress_ || progress_->title() != title) progress_.emplace(console_, title);
   return *progress_;
 }
@@ -144,9 +165,18 @@ void TrainView::on_epoch(const EpochRecord& epoch) {
   }
 }
 
+void TrainView::on_curve(const TrainResult& so_far) {
+  if (!console_.terminal() || console_.verbosity() == Verbosity::kQuiet) return;
+  console_.set_figure([curves = curves_of(so_far), utf8 = locale_is_utf8(), colour = console_.paint().enabled()](int columns, int rows) {
+    return curves_text(curves, {.columns = std::min(columns - 1, kMostFigureColumns),
+                                .rows = std::min(static_cast<int>(rows * kFigureShareOfRows), kMostFigureRows),
+                                .utf8 = utf8,
+                                .colour = colour});
+  });
+}
+
 std::string outcome_text(const TrainResult& result, const Paint& paint) {
-  const bool scored_test = result.options.score == EpochScore::kTest;
-  std::string text = accuracy_line(scored_test ? "test accuracy" : "validation accuracy", result.validation.metrics, paint);
+  std::string text = accuracy_line(fmt::format("{} accuracy", to_string(result.options.score)), result.validation.metrics, paint);
   if (result.test) text += accuracy_line("test accuracy", result.test->metrics, paint);
   if (result.history.empty()) {
     text += fmt::format("{:<20} none: the network as it starts, {} in all\n", "epochs", human_seconds(result.seconds));

@@ -1,4 +1,4 @@
-// What a person sees of a training: the plan, progress, a line an epoch, the outcome.
+// What a person sees of a training: the plan, the curves as they grow, progress, a line an epoch, the outcome.
 //
 // Thread-safety: as TrainCallbacks: one thread at a time. Ownership: borrows the Console.
 #pragma once
@@ -16,9 +16,17 @@ namespace headstart::cli {
 
 class TrainView {
  public:
-  explicit TrainView(Console& console) : console_(console) {}
+  // With a name: nothing but progress, under that name; for one of many runs.
+  explicit TrainView(Console& console, std::string only_progress_of = {});
+  ~TrainView() { finish(); }
+  TrainView(const TrainView&) = delete;
+  TrainView& operator=(const TrainView&) = delete;
+
   TrainCallbacks callbacks();
-  void finish() { progress_.reset(); }
+  // The next of many runs, under its name.
+  void begin(std::string only_progress_of);
+  // Takes the progress away and leaves the figure on the screen.
+  void finish();
   // Empty until the run has a folder.
   const std::filesystem::path& run() const { return run_; }
 
@@ -27,8 +35,10 @@ class TrainView {
   void on_stage(Stage stage, std::int64_t done, std::int64_t total);
   void on_step(const StepProgress& step);
   void on_epoch(const EpochRecord& epoch);
-  Progress& progress(const std::string& title);
+  void on_curve(const TrainResult& so_far);
+  Progress& progress(const std::string& stage);
   Console& console_;
+  std::string only_progress_of_;
   std::optional<Progress> progress_;
   std::filesystem::path run_;
   int epochs_ = 0;

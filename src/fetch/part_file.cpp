@@ -19,7 +19,7 @@ constexpr std::string_view kSourceMark = "headstart part 1\n";
 [[noreturn]] void fail(std::string_view operation, const std::filesystem::path& path) {
   const int error = errno;
   const std::string_view advice = error == ENOSPC || error == EDQUOT  ? "; free some space and run it again, it goes on where it stopped"
-                                  : error == EACCES || error == EROFS ? "; check the permissions, or set HEADSTART_CACHE to another folder"
+                                  : error == EACCES || error == EROFS ? "; check the permissions, or choose another folder"
                                                                       : "";
   throw Error(ErrorCategory::kFile,
               fmt::format("cannot {} {}: {}{}", operation, path.string(), std::generic_category().message(error), advice));
@@ -83,13 +83,7 @@ void PartFile::finish() {
   ::unlink(source_path_.c_str());
   ::close(descriptor_);
   descriptor_ = -1;
-  // Makes the rename itself durable where the file system can; the file is whole either way.
-  const std::filesystem::path folder = target_.has_parent_path() ? target_.parent_path() : ".";
-  const int folder_descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder_descriptor >= 0) {
-    ::fsync(folder_descriptor);
-    ::close(folder_descriptor);
-  }
+  sync_folder(target_.parent_path());
 }
 
 void PartFile::discard() {

@@ -2,7 +2,7 @@
 //
 // Sources: the wheels' own contents (hashes and sizes computed from them); torchvision/models/resnet.py for addresses and the 8 digits in
 // the names; the full digests of the torchvision files as several projects publish them (resnet152's is not, so its published prefix is
-// used).
+// used); mxnet/gluon/model_zoo/model_store.py for Gluon's addresses and SHA-1s.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -57,6 +57,19 @@ SourceModel resnet(const ResnetRow& row) {
   return model;
 }
 
+// The zoo's address is of a zip with the file inside; the first 8 digits of the file's SHA-1 are in both names.
+SourceModel gluon(const char* name, const std::string& sha1) {
+  SourceModel model;
+  model.name = model.architecture = name;
+  model.licence = "Apache-2.0";
+  model.origin = "Gluon's model zoo (MXNet), ImageNet";
+  const std::string stem = fmt::format("{}-{}", name, sha1.substr(0, 8));
+  model.file_name = stem + ".params";
+  model.sha1 = sha1;
+  model.url = fmt::format("https://apache-mxnet.s3-accelerate.dualstack.amazonaws.com/gluon/models/{}.zip", stem);
+  return model;
+}
+
 std::vector<SourceModel> make_table() {
   std::vector<SourceModel> table = {
       lite({"0", "57934424", "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db", 18826032,
@@ -74,6 +87,10 @@ std::vector<SourceModel> make_table() {
       resnet({"resnet101", "IMAGENET1K_V2", "resnet101-cd907fc2.pth", "cd907fc2a0de2292b2ba2b27d2216bc672d84632d1cf20058d01c0c03b5e020e",
               178814045}),
       resnet({"resnet152", "IMAGENET1K_V2", "resnet152-f82ba261.pth", "f82ba261", 241669177}),
+      gluon("resnet18_v1", "a0666292f0a30ff61f857b0b66efc0228eb6a54b"),
+      gluon("resnet18_v2", "a81db45fd7b7a2d12ab97cd88ef0a5ac48b8f657"),
+      gluon("resnet34_v2", "9d6b80bbc35169de6b6edecffdd6047c56fdd322"),
+      gluon("resnet50_v2", "ecdde35339c1aadbec4f547857078e734a76fb49"),
   };
   table.front().is_default = true;
   return table;

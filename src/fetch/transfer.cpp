@@ -75,9 +75,8 @@ void transfer(const std::string& url, const std::filesystem::path& target, const
   if (digest.accepts(computed)) return part.finish();
   part.discard();
   throw Error(ErrorCategory::kNetwork,
-              fmt::format("the file from {} is not the right one: {}; nothing was kept. Fetch it again, or from another "
-                          "place with --from",
-                          url, digest.describe_difference(computed)));
+              fmt::format("the file from {} is not the right one: {}; nothing was kept. Fetch it again, or from another place", url,
+                          digest.describe_difference(computed)));
 }
 
 void download(const std::string& url, const std::filesystem::path& target, const std::string& digest, const FetchOptions& options) {

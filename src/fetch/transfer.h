@@ -10,6 +10,7 @@
 #include <string>
 
 #include "fetch/expected_digest.h"
+#include "headstart/archive.h"
 #include "headstart/models.h"
 
 namespace headstart {
@@ -31,7 +32,8 @@ bool is_url(const std::string& text);
 void transfer(const std::string& url, const std::filesystem::path& target, const ExpectedDigest& digest, const FetchOptions& options,
               const TransferLimits& limits = {});
 
-// fetch_model with the patience of a test.
+// fetch_model and fetch_archive with the patience of a test.
 std::filesystem::path fetch_model(const SourceModel& model, const FetchOptions& options, const TransferLimits& limits);
+FetchedArchive fetch_archive(const SourceArchive& archive, const ArchiveOptions& options, const TransferLimits& limits);
 
 }  // namespace headstart

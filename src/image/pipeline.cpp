@@ -38,16 +38,15 @@ void check_room(const Preprocessing& preprocessing, std::span<const std::uint8_t
   }
 }
 
-// The whole picture upright, then torchvision's resized_crop: the crop comes first, so no pixel outside it takes part.
-void render_exact(std::span<const std::byte> encoded, const ViewRequest& request, Workspace& workspace, std::span<std::uint8_t> out) {
-  decode_image_into(encoded, request.preprocessing.decode, workspace.decoded);
-  const CropDraw draw = request.draw(workspace.decoded.size);
+// torchvision's resized_crop of the whole picture upright: the crop comes first, so no pixel outside it takes part.
+void render_exact(const Image& image, const ViewRequest& request, ResampleScratch& scratch, std::span<std::uint8_t> out) {
+  const CropDraw draw = request.draw(image.size);
   const ImageSize target = request.target();
   const ResizeJob job{.box = {0, 0, static_cast<double>(draw.region.width), static_cast<double>(draw.region.height)},
                       .size = target,
                       .interpolation = request.preprocessing.interpolation,
                       .mirror_columns = draw.flip};
-  resize_into(crop_view(view_of(workspace.decoded), draw.region), job, workspace.resample, {out.data(), target, row_bytes(target)});
+  resize_into(crop_view(view_of(image), draw.region), job, scratch, {out.data(), target, row_bytes(target)});
 }
 
 // The pixels that the box touches, and the box in their coordinates: as in the exact view, nothing outside the crop takes part.
@@ -115,7 +114,14 @@ void render_training_view(std::span<const std::byte> encoded, const Preprocessin
     const JpegHeader header = read_jpeg_header(encoded);
     if (within_limits(header.size, preprocessing.decode)) return render_fast(encoded, header, request, workspace, out);
   }
-  render_exact(encoded, request, workspace, out);
+  decode_image_into(encoded, preprocessing.decode, workspace.decoded);
+  render_exact(workspace.decoded, request, workspace.resample, out);
+}
+
+void render_training_view(const Image& image, const Preprocessing& preprocessing, const Augmentation& augmentation, std::uint64_t seed,
+                          std::uint32_t epoch, std::uint32_t sample, Workspace& workspace, std::span<std::uint8_t> out) {
+  check_room(preprocessing, out);
+  render_exact(image, {preprocessing, augmentation, seed, epoch, sample}, workspace.resample, out);
 }
 
 void render_evaluation_view(std::span<const std::byte> encoded, const Preprocessing& preprocessing, Workspace& workspace,

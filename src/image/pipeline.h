@@ -38,6 +38,9 @@ struct Workspace {
 // the crop's rows: its pixels differ from the exact ones within the bound stated in docs/pixels.md.
 void render_training_view(std::span<const std::byte> encoded, const Preprocessing& preprocessing, const Augmentation& augmentation,
                           std::uint64_t seed, std::uint32_t epoch, std::uint32_t sample, Workspace& workspace, std::span<std::uint8_t> out);
+// The exact view of a picture that is decoded already.
+void render_training_view(const Image& image, const Preprocessing& preprocessing, const Augmentation& augmentation, std::uint64_t seed,
+                          std::uint32_t epoch, std::uint32_t sample, Workspace& workspace, std::span<std::uint8_t> out);
 
 // Evaluation view: preprocess() of the decoded picture into `out`, exact.
 void render_evaluation_view(std::span<const std::byte> encoded, const Preprocessing& preprocessing, Workspace& workspace,

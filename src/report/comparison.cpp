@@ -9,6 +9,7 @@
 #include "headstart/text.h"
 #include "report/html_text.h"
 #include "report/report_parts.h"
+#include "report/tables.h"
 
 namespace headstart {
 namespace {
@@ -27,7 +28,7 @@ struct Row {
 
 Row row_of(const ComparedRuns& runs) {
   const auto last = [](const TrainResult& run) { return run.history.empty() ? EpochRecord{} : run.history.back(); };
-  return {.accuracy = spread_over(runs, [](const TrainResult& run) { return (run.test ? *run.test : run.validation).metrics.top1; }),
+  return {.accuracy = spread_over(runs, compared_accuracy),
           .train_loss = spread_over(runs, [&](const TrainResult& run) { return last(run).train_loss; }),
           .train_top1 = spread_over(runs, [&](const TrainResult& run) { return last(run).train_top1; }),
           .speed = spread_over(runs, examples_per_second),
@@ -43,7 +44,7 @@ std::string with_spread(const Spread& spread, std::size_t seeds, int decimals = 
 std::string_view scored(const Comparison& comparison) {
   if (comparison.runs.empty() || comparison.runs.front().seeds.empty()) return "validation";
   const TrainResult& first = comparison.runs.front().seeds.front();
-  return first.test ? "test" : scored_name(first);
+  return first.test ? "test" : to_string(first.options.score);
 }
 
 std::vector<std::string> cells_of(const ComparedRuns& runs) {
@@ -62,16 +63,46 @@ std::vector<std::string> header_of(const Comparison& comparison) {
   return {"", "seeds", fmt::format("{} acc", scored(comparison)), "train acc", "train loss", "examples/sec", "time a run"};
 }
 
-std::string table_html(const Comparison& comparison) {
-  std::string table = "<div class=\"scroll\"><table><thead><tr>";
-  for (const std::string& name : header_of(comparison)) table += fmt::format("<th>{}</th>", html_text(name));
-  table += "</tr></thead><tbody>";
-  for (const ComparedRuns& runs : comparison.runs) {
-    table += "<tr>";
-    for (const std::string& cell : cells_of(runs)) table += fmt::format("<td>{}</td>", html_text(cell));
-    table += "</tr>";
+TextTable table_of(const Comparison& comparison) {
+  TextTable table{header_of(comparison)};
+  for (const ComparedRuns& runs : comparison.runs) table.push_back(cells_of(runs));
+  return table;
+}
+
+// Enough digits to tell small ones apart.
+std::string p_text(double p) { return p < 0.0001 ? "< 0.0001" : fmt::format("{:.{}f}", p, p < 0.1 ? 4 : 2); }
+
+// The pairs of ways, adjusted p only where there are several.
+TextTable pairs_table(const std::vector<PairedComparison>& pairs) {
+  const bool several = pairs.size() > 1;
+  TextTable table{{"pair", "difference", "p"}};
+  if (several) table.front().emplace_back("p, adjusted");
+  table.front().emplace_back("test");
+  for (const PairedComparison& pair : pairs) {
+    std::vector<std::string> row = {fmt::format("{} - {}", pair.first, pair.second), fmt::format("{:+.3f}", pair.difference),
+                                    p_text(pair.p)};
+    if (several) row.push_back(p_text(pair.adjusted_p));
+    row.push_back(pair.test);
+    table.push_back(std::move(row));
   }
-  return table + "</tbody></table></div>";
+  return table;
+}
+
+std::string remarks_html(const Comparison& comparison) {
+  std::string out;
+  for (const ComparedRuns& runs : comparison.runs) {
+    if (!runs.remark.empty()) out += fmt::format("<p class=\"soft\">{}: {}.</p>", html_text(runs.name), html_text(runs.remark));
+  }
+  return out;
+}
+
+std::string pairs_html(const Comparison& comparison) {
+  const std::vector<PairedComparison> pairs = paired_comparisons(comparison);
+  if (pairs.empty()) return "";
+  std::string text =
+      "<p class=\"soft\">Difference of the accuracies, and how often chance alone would give one at least as large (p, two-sided).";
+  if (pairs.size() > 1) text += fmt::format(" Adjusted by Holm's method for {} pairs.", pairs.size());
+  return section("pairs", "Is the difference real?", text + "</p>" + html_table(pairs_table(pairs)));
 }
 
 std::string figures_html(const Comparison& comparison) {
@@ -90,7 +121,7 @@ Curves curves_of(const TrainResult& run) {
   Curves curves{.epochs = std::max(run.options.epochs, 1),  // of a run without epochs the figure is empty
                 .train = {},
                 .test = {},
-                .test_name = scored_name(run)};
+                .test_name = std::string(to_string(run.options.score))};
   for (const TrainingPoint& point : run.curve)
     curves.train.push_back({.x = point.epoch, .train_loss = point.loss, .train_top1 = point.top1});
   for (const EpochRecord& epoch : run.history)
@@ -116,35 +147,30 @@ double examples_per_second(const TrainResult& run) {
 }
 
 std::string book_lines(const TrainResult& run) {
-  if (run.history.empty()) return fmt::format("{} acc {:.3f} without training\n", scored_name(run), run.validation.metrics.top1);
+  if (run.history.empty())
+    return fmt::format("{} acc {:.3f} without training\n", to_string(run.options.score), run.validation.metrics.top1);
   const EpochRecord& last = run.history.back();
   return fmt::format("loss {:.3f}, train acc {:.3f}, {} acc {:.3f}\n{:.1f} examples/sec on [{}]\n", last.train_loss, last.train_top1,
-                     scored_name(run), last.validation_top1, examples_per_second(run), run.options.device);
+                     to_string(run.options.score), last.validation_top1, examples_per_second(run), run.options.device);
 }
 
 std::string comparison_to_text(const Comparison& comparison) {
-  std::vector<std::vector<std::string>> rows = {header_of(comparison)};
-  for (const ComparedRuns& runs : comparison.runs) rows.push_back(cells_of(runs));
-  std::vector<std::size_t> widths(rows.front().size());
-  // "±" is two bytes and one column wide.
-  const auto columns = [](const std::string& text) { return text.size() - (text.find("±") == std::string::npos ? 0 : 1); };
-  for (const auto& row : rows) {
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], columns(row[i]));
+  std::string text = text_table(table_of(comparison));
+  for (const ComparedRuns& runs : comparison.runs) {
+    if (!runs.remark.empty()) text += fmt::format("{}: {}\n", runs.name, runs.remark);
   }
-  std::string text;
-  for (const auto& row : rows) {
-    std::string line = row[0] + std::string(widths[0] - columns(row[0]), ' ');
-    for (std::size_t i = 1; i < row.size(); ++i) line += "  " + std::string(widths[i] - columns(row[i]), ' ') + row[i];
-    text += line + "\n";
-  }
-  return text;
+  const std::vector<PairedComparison> pairs = paired_comparisons(comparison);
+  return pairs.empty() ? text : text + "\n" + text_table(pairs_table(pairs));
 }
+
+double compared_accuracy(const TrainResult& run) { return (run.test ? *run.test : run.validation).metrics.top1; }
 
 std::string comparison_to_html(const Comparison& comparison) {
   std::string page = page_start(comparison.title);
   page += fmt::format("<header><div class=\"label\">headstart comparison</div><h1>{}</h1><p class=\"soft\">{}</p></header>\n<main>\n",
                       html_text(comparison.title), html_text(comparison.introduction));
-  page += section("figures", "Accuracy", table_html(comparison)) + section("curves", "Training", figures_html(comparison));
+  page += section("figures", "Accuracy", html_table(table_of(comparison)) + remarks_html(comparison)) + pairs_html(comparison);
+  page += section("curves", "Training", figures_html(comparison));
   return page + "</main>\n" + page_end();
 }
 

@@ -81,7 +81,7 @@ std::string html_report(const TrainResult& result, const std::filesystem::path& 
                               .photos_root = photos_root,
                               .catalog = catalog,
                               .held_out = tested ? *result.test : result.validation,
-                              .held_out_name = tested ? "test" : scored_name(result),
+                              .held_out_name = tested ? "test" : to_string(result.options.score),
                               .provenance = provenance_of(result)};
   std::string page = page_start(run_name(result));
   page += page_header(context) + "<main>\n" + headline_section(context) + curves_section(context) + classes_section(context);

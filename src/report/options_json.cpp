@@ -350,6 +350,8 @@ std::string plain_text(const Json& value) { return value.is_string() ? value.get
 
 }  // namespace
 
+std::string_view to_string(EpochScore score) { return score == EpochScore::kTest ? "test" : "validation"; }
+
 std::string recipe_word(Recipe recipe) { return find_option("recipe").get({.recipe = recipe}).get<std::string>(); }
 
 std::string options_to_json(const ResolvedOptions& options) {
@@ -377,6 +379,19 @@ std::vector<std::string> differing_options(const ResolvedOptions& run, const std
     const Json stored = option.get(run);
     if (is_same(option, wanted, stored)) continue;
     differing.push_back(fmt::format("{} (run: {}, asked: {})", name, plain_text(stored), text));
+  }
+  return differing;
+}
+
+std::vector<std::string> differing_options(const ResolvedOptions& run, const ResolvedOptions& asked,
+                                           const std::vector<std::string>& except) {
+  std::vector<std::string> differing;
+  for (const Option& option : all_options()) {
+    if (std::find(except.begin(), except.end(), option.name) != except.end()) continue;
+    const Json stored = option.get(run), wanted = option.get(asked);
+    if (!is_same(option, wanted, stored)) {
+      differing.push_back(fmt::format("{} (run: {}, asked: {})", option.name, plain_text(stored), plain_text(wanted)));
+    }
   }
   return differing;
 }

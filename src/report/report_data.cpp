@@ -108,7 +108,7 @@ std::string epoch_table(const TrainResult& result) {
   std::string out = fmt::format(
       "<div class=\"scroll tall\"><table><thead><tr><th>epoch</th><th>training loss</th><th>accuracy</th><th>{} loss</th>"
       "<th>accuracy</th><th>learning rate</th><th>photos/s</th><th>waiting</th><th>time</th></tr></thead><tbody>",
-      scored_name(result));
+      to_string(result.options.score));
   for (const EpochRecord& epoch : result.history) out += epoch_row(epoch, epoch.epoch == result.best_epoch);
   return out + "</tbody></table></div>";
 }

@@ -63,15 +63,15 @@ std::string facts(const ReportContext& context) {
   return out + "</dl>";
 }
 
-ChartSeries series_of(const TrainResult& result, const char* name, double EpochRecord::*field) {
-  ChartSeries series{.name = name, .points = {}};
+ChartSeries series_of(const TrainResult& result, std::string_view name, double EpochRecord::*field) {
+  ChartSeries series{.name = std::string(name), .points = {}};
   for (const EpochRecord& epoch : result.history) series.points.push_back({static_cast<double>(epoch.epoch), epoch.*field});
   return series;
 }
 
 std::string chart_figure(const TrainResult& result, LineChart chart, double EpochRecord::*train, double EpochRecord::*validation) {
   chart.x_label = "epoch";
-  chart.series = {series_of(result, "training", train), series_of(result, scored_name(result), validation)};
+  chart.series = {series_of(result, "training", train), series_of(result, to_string(result.options.score), validation)};
   if (result.best_epoch > 0)
     chart.mark = ChartMark{static_cast<double>(result.best_epoch),
                            fmt::format("{}: {}", result.options.keep == Keep::kLast ? "kept" : "best", result.best_epoch)};
@@ -79,8 +79,6 @@ std::string chart_figure(const TrainResult& result, LineChart chart, double Epoc
 }
 
 }  // namespace
-
-const char* scored_name(const TrainResult& result) { return result.options.score == EpochScore::kTest ? "test" : "validation"; }
 
 std::string headline_section(const ReportContext& context) {
   return fmt::format("<div class=\"hero\">{}{}</div>", accuracy_figure(context), facts(context));
@@ -91,9 +89,9 @@ std::string curves_section(const ReportContext& context) {
   if (result.history.empty()) return {};
   const EpochRecord& last = result.history.back();
   const std::string loss_text = fmt::format("after epoch {} training {}, {} {}", last.epoch, html_number(last.train_loss),
-                                            scored_name(result), html_number(last.validation_loss));
+                                            to_string(result.options.score), html_number(last.validation_loss));
   const std::string accuracy_text = fmt::format("after epoch {} training {}, {} {}", last.epoch, html_percent(last.train_top1),
-                                                scored_name(result), html_percent(last.validation_top1));
+                                                to_string(result.options.score), html_percent(last.validation_top1));
   const std::string figures =
       chart_figure(result, {.title = "Accuracy", .description = accuracy_text, .y_scale = ChartScale::kShares}, &EpochRecord::train_top1,
                    &EpochRecord::validation_top1) +

@@ -41,9 +41,6 @@ std::string options_section(const ReportContext& context);
 std::string page_start(std::string_view title);
 std::string page_end();
 
-// What is scored after every epoch: "test" or "validation".
-const char* scored_name(const TrainResult& result);
-
 // Shared by the sections.
 struct MeanSpeed {
   double photos_per_second = 0;

@@ -56,7 +56,7 @@ figcaption{font-size:.95rem;font-weight:600;color:var(--ink);margin:0 2px 6px}
 .chart text{font-size:12px;fill:var(--soft)}.chart .legend{fill:var(--ink)}
 .chart .grid{stroke:var(--line);stroke-width:1}
 .chart .line{fill:none;stroke-width:2.2;stroke-linejoin:round;stroke-linecap:round}
-.chart .mark{stroke:var(--soft);stroke-dasharray:3 4}
+.chart .mark{stroke:var(--soft);stroke-dasharray:3 4}.chart .cross{stroke:var(--orange);stroke-width:2.2;stroke-linecap:round}
 .series-1{--c:var(--blue)}.series-2{--c:var(--orange)}
 .series-3{--c:#0f9d6b}.series-4{--c:#a855f7}.series-5{--c:#db2777}.series-6{--c:var(--soft)}
 .chart .line{stroke:var(--c)}.chart .dot{fill:var(--c)}

@@ -16,6 +16,9 @@ std::string options_to_json(const ResolvedOptions& options);
 ResolvedOptions options_from_json(const std::string& json);
 // Names of the options whose values differ, each with both values: "epochs (run: 5, asked: 10)". Takes run.json names → asked text.
 std::vector<std::string> differing_options(const ResolvedOptions& run, const std::map<std::string, std::string>& asked);
+// The same of every option but those in `except`.
+std::vector<std::string> differing_options(const ResolvedOptions& run, const ResolvedOptions& asked,
+                                           const std::vector<std::string>& except);
 
 // The whole result without per-photo predictions; reads back equal.
 std::string run_to_json(const TrainResult& result);

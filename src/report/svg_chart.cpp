@@ -47,8 +47,27 @@ struct Bounds {
   }
 };
 
+// 1, 2 and 5 times the powers of ten; where there are more than fit, the powers alone, every second one, and so on.
+std::vector<double> log_ticks(double low, double high, std::size_t most) {
+  const int first = static_cast<int>(std::floor(low)), last = static_cast<int>(std::ceil(high));
+  std::vector<double> ticks;
+  const auto add = [&](double exponent) {
+    if (exponent >= low - 1e-9 && exponent <= high + 1e-9) ticks.push_back(exponent);
+  };
+  for (int power = first; power <= last; ++power) {
+    for (const double factor : {1.0, 2.0, 5.0}) add(power + std::log10(factor));
+  }
+  for (int step = 1; ticks.size() > most; ++step) {
+    ticks.clear();
+    for (int power = first; power <= last; power += step) add(power);
+  }
+  return ticks;
+}
+
 Axis x_axis(const LineChart& chart) {
+  constexpr int kMostTicks = 9;
   Bounds bounds;
+  for (const double x : chart.crosses) bounds.add(x);
   for (const ChartSeries& series : chart.series) {
     for (const ChartPoint& p : series.points) {
       if (is_drawable(p)) bounds.add(p.x);
@@ -56,7 +75,11 @@ Axis x_axis(const LineChart& chart) {
   }
   bounds.widen(1);
   Axis axis{.low = bounds.low, .high = bounds.high, .ticks = {}, .from = kLeft + 8, .to = chart.width - kRight - 8};
-  for (const double tick : nice_ticks(axis.low, axis.high, 9, chart.whole_x)) {
+  if (chart.log_x) {
+    axis.ticks = log_ticks(axis.low, axis.high, kMostTicks);
+    return axis;
+  }
+  for (const double tick : nice_ticks(axis.low, axis.high, chart.x_names.empty() ? kMostTicks : 100, chart.whole_x)) {
     if (tick >= axis.low && tick <= axis.high) axis.ticks.push_back(tick);
   }
   return axis;
@@ -83,6 +106,13 @@ Axis y_axis(const LineChart& chart) {
   return axis;
 }
 
+std::string x_label(const LineChart& chart, const Axis& x, double tick) {
+  if (chart.log_x) return fmt::format("{:.6g}", std::pow(10.0, tick));
+  if (chart.x_names.empty()) return tick_label(tick, x.step(), ChartScale::kNumbers);
+  const auto index = static_cast<std::size_t>(std::max(tick, 0.0));
+  return index < chart.x_names.size() ? html_text(chart.x_names[index]) : "";
+}
+
 std::string grid_svg(const LineChart& chart, const Axis& x, const Axis& y) {
   std::string out;
   for (const double tick : y.ticks) {
@@ -94,7 +124,7 @@ std::string grid_svg(const LineChart& chart, const Axis& x, const Axis& y) {
   }
   for (const double tick : x.ticks) {
     out += fmt::format("<text class=\"axis\" x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>", x.place(tick),
-                       chart.height - kBottom + 18, tick_label(tick, x.step(), ChartScale::kNumbers));
+                       chart.height - kBottom + 18, x_label(chart, x, tick));
   }
   out += fmt::format("<text class=\"axis\" x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>", (x.from + x.to) / 2,
                      chart.height - 4.0, html_text(chart.x_label));
@@ -113,8 +143,8 @@ std::string series_svg(const ChartSeries& series, std::size_t index, const Axis&
       end_stretch();
       continue;
     }
-    stretch += fmt::format("{}{:.1f},{:.1f}", stretch.empty() ? "" : " ", x.place(p.x), y.place(p.y));
-    if (series.points.size() <= kMostDots) {
+    if (!series.only_dots) stretch += fmt::format("{}{:.1f},{:.1f}", stretch.empty() ? "" : " ", x.place(p.x), y.place(p.y));
+    if (series.only_dots || series.points.size() <= kMostDots) {
       dots += fmt::format("<circle class=\"dot\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"2.6\"/>", x.place(p.x), y.place(p.y));
     }
   }
@@ -126,12 +156,36 @@ std::string legend_svg(const LineChart& chart) {
   std::string out;
   double at = kLeft;
   for (std::size_t i = 0; i < chart.series.size(); ++i) {
-    out += fmt::format("<g class=\"series-{}\"><line class=\"line\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"14\" y2=\"14\"/></g>", i % 6 + 1, at,
-                       at + 18);
+    const std::string sample = chart.series[i].only_dots
+                                   ? fmt::format("<circle class=\"dot\" cx=\"{:.1f}\" cy=\"14\" r=\"2.6\"/>", at + 9)
+                                   : fmt::format("<line class=\"line\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"14\" y2=\"14\"/>", at, at + 18);
+    out += fmt::format("<g class=\"series-{}\">{}</g>", i % 6 + 1, sample);
     out += fmt::format("<text class=\"legend\" x=\"{:.1f}\" y=\"18\">{}</text>", at + 24, html_text(chart.series[i].name));
     at += 44 + 7.0 * static_cast<double>(chart.series[i].name.size());  // 7: a generous mean width of a letter
   }
   return out;
+}
+
+std::string crosses_svg(const LineChart& chart, const Axis& x) {
+  std::string out;
+  const double middle = chart.height - kBottom - 7;
+  for (const double cross : chart.crosses) {
+    const double at = x.place(cross);
+    out += fmt::format("<path class=\"cross\" d=\"M{0:.1f},{2:.1f}L{1:.1f},{3:.1f}M{0:.1f},{3:.1f}L{1:.1f},{2:.1f}\"/>", at - 4, at + 4,
+                       middle - 4, middle + 4);
+  }
+  return out;
+}
+
+// The chart with every x as its logarithm: what is drawn evenly.
+LineChart in_logarithms(LineChart chart) {
+  const auto to_log = [](double& value) { value = std::log10(value); };
+  for (ChartSeries& series : chart.series) {
+    for (ChartPoint& point : series.points) to_log(point.x);
+  }
+  for (double& cross : chart.crosses) to_log(cross);
+  if (chart.mark) to_log(chart.mark->x);
+  return chart;
 }
 
 // Whether the lines pass the mark in the upper half of the picture.
@@ -163,7 +217,8 @@ std::string mark_svg(const LineChart& chart, const Axis& x, const Axis& y) {
 // What the report's style sheet says of the classes above, for light paper.
 constexpr const char* kStandaloneStyle =
     "<style>text{font:12px system-ui,sans-serif;fill:#57606a}.legend{fill:#1f2328}.grid{stroke:#e1e4e8}.line{fill:none;stroke-width:2;"
-    "stroke-linejoin:round}.mark{stroke:#8c959f;stroke-dasharray:3 3}.series-1 .line{stroke:#2563eb}.series-1 .dot{fill:#2563eb}"
+    "stroke-linejoin:round}.cross{stroke:#c8620a;stroke-width:2}.mark{stroke:#8c959f;stroke-dasharray:3 3}.series-1 "
+    ".line{stroke:#2563eb}.series-1 .dot{fill:#2563eb}"
     ".series-2 .line{stroke:#d9730d}.series-2 .dot{fill:#d9730d}.series-3 .line{stroke:#0f8a5f}.series-3 .dot{fill:#0f8a5f}"
     ".series-4 .line{stroke:#9333ea}.series-4 .dot{fill:#9333ea}.series-5 .line{stroke:#be185d}.series-5 .dot{fill:#be185d}"
     ".series-6 .line{stroke:#57606a}.series-6 .dot{fill:#57606a}</style>";
@@ -199,7 +254,8 @@ std::string tick_label(double value, double step, ChartScale scale) {
   return fmt::format("{:.{}f}{}", value, decimals, scale == ChartScale::kShares ? "%" : "");
 }
 
-std::string line_chart_svg(const LineChart& chart) {
+std::string line_chart_svg(const LineChart& asked) {
+  const LineChart chart = asked.log_x ? in_logarithms(asked) : asked;
   const Axis x = x_axis(chart);
   const Axis y = y_axis(chart);
   std::string out =
@@ -207,7 +263,7 @@ std::string line_chart_svg(const LineChart& chart) {
                   html_text(chart.title + ": " + chart.description), chart.standalone ? " xmlns=\"http://www.w3.org/2000/svg\"" : "");
   out += fmt::format("<title>{}</title><desc>{}</desc>", html_text(chart.title), html_text(chart.description));
   if (chart.standalone) out += kStandaloneStyle;
-  out += grid_svg(chart, x, y) + legend_svg(chart) + mark_svg(chart, x, y);
+  out += grid_svg(chart, x, y) + legend_svg(chart) + mark_svg(chart, x, y) + crosses_svg(chart, x);
   for (std::size_t i = 0; i < chart.series.size(); ++i) out += series_svg(chart.series[i], i, x, y);
   return out + "</svg>";
 }

@@ -20,6 +20,7 @@ struct ChartPoint {
 struct ChartSeries {
   std::string name;
   std::vector<ChartPoint> points;  // by ascending x
+  bool only_dots = false;
 };
 
 struct ChartMark {
@@ -38,9 +39,12 @@ struct LineChart {
   std::string description;  // what a screen reader says of the picture
   ChartScale y_scale = ChartScale::kNumbers;
   std::vector<ChartSeries> series;
-  std::optional<ChartMark> mark;  // a vertical line with a label
-  bool whole_x = true;            // x ticks at whole numbers only
-  bool standalone = false;        // with xmlns and own colours: a file of its own
+  std::optional<ChartMark> mark;          // a vertical line with a label
+  std::vector<double> crosses = {};       // on the x axis: values of x that have no y
+  bool whole_x = true;                    // x ticks at whole numbers only
+  bool log_x = false;                     // logarithmic; every x is positive
+  std::vector<std::string> x_names = {};  // x is an index into them, and the ticks are the names
+  bool standalone = false;                // with xmlns and own colours: a file of its own
   int width = 480;
   int height = 300;
 };

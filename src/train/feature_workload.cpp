@@ -14,13 +14,12 @@ namespace {
 // Stored features through the head.
 class FeatureWorkload final : public Workload {
  public:
-  FeatureWorkload(Network& network, const Catalog& catalog, const ResolvedOptions& options, const TrainCallbacks& callbacks,
-                  const Group& group)
+  FeatureWorkload(Network& network, const Catalog& catalog, const ResolvedOptions& options, FeatureStore& features,
+                  const TrainCallbacks& callbacks, const Group& group)
       : network_(network), catalog_(catalog), options_(options) {
-    FeatureProgress progress{.callbacks = callbacks,
-                             .total = group.share(std::ssize(catalog.train)).size() + group.share(std::ssize(catalog.validation)).size()};
-    train_ = compute_features(network, catalog, Split::kTrain, options, progress, group);
-    validation_ = compute_features(network, catalog, Split::kValidation, options, progress, group);
+    const FeatureProgress progress = stage_progress(callbacks, std::ssize(catalog.train) + std::ssize(catalog.validation));
+    train_ = checked_features(features, network, catalog, Split::kTrain, options, progress, group);
+    validation_ = checked_features(features, network, catalog, Split::kValidation, options, progress, group);
   }
 
   void start(std::uint32_t epoch, std::int64_t first_batch) override {
@@ -51,16 +50,8 @@ class FeatureWorkload final : public Workload {
   at::Tensor logits(const LearningBatch& batch) override { return network_.head(batch.input); }
 
   ScoredSamples validate(const TrainCallbacks&) override {
-    const c10::NoGradGuard no_gradients;
-    ScoredSamples scored{.photos = {}, .unreadable = validation_.unreadable};
-    const std::vector<float> probabilities = softmax_rows(network_.head(validation_.rows));
-    const std::size_t classes = catalog_.classes.size();
-    for (std::size_t row = 0; row < validation_.labels.size(); ++row) {
-      const Sample& sample = catalog_.validation[validation_.sample_of[row]];
-      const auto first = probabilities.begin() + static_cast<std::ptrdiff_t>(row * classes);
-      scored.photos.push_back({sample.path, sample.label, std::vector<float>(first, first + static_cast<std::ptrdiff_t>(classes))});
-    }
-    return scored;
+    const auto all = std::max<std::int64_t>(std::ssize(validation_.labels), 1);
+    return {.photos = score_features(network_, validation_, catalog_.validation, all), .unreadable = validation_.unreadable};
   }
 
   FeatureTable train_features(const TrainCallbacks&) override { return train_; }
@@ -79,8 +70,23 @@ class FeatureWorkload final : public Workload {
 }  // namespace
 
 std::unique_ptr<Workload> make_feature_workload(Network& network, const Catalog& catalog, const ResolvedOptions& options,
-                                                const TrainCallbacks& callbacks, const Group& group) {
-  return std::make_unique<FeatureWorkload>(network, catalog, options, callbacks, group);
+                                                FeatureStore& features, const TrainCallbacks& callbacks, const Group& group) {
+  return std::make_unique<FeatureWorkload>(network, catalog, options, features, callbacks, group);
+}
+
+std::vector<ScoredPhoto> score_features(const Network& network, const FeatureTable& table, const std::vector<Sample>& samples,
+                                        std::int64_t batch_size) {
+  const c10::NoGradGuard no_gradients;
+  const auto classes = static_cast<std::ptrdiff_t>(network.classes());
+  std::vector<ScoredPhoto> photos;
+  for (const at::Tensor& rows : table.rows.split(batch_size)) {
+    const std::vector<float> probabilities = softmax_rows(network.head(rows));
+    for (auto row = probabilities.begin(); row != probabilities.end(); row += classes) {
+      const Sample& sample = samples[table.sample_of[photos.size()]];
+      photos.push_back({sample.path, sample.label, std::vector<float>(row, row + classes)});
+    }
+  }
+  return photos;
 }
 
 }  // namespace headstart

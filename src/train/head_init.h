@@ -12,7 +12,7 @@
 
 #include "headstart/train.h"
 #include "model/network.h"
-#include "train/feature_table.h"
+#include "train/feature_store.h"
 #include "train/source.h"
 
 namespace headstart {

@@ -42,12 +42,12 @@ double loss_weight(const Run& run, const LearningBatch& batch) {
 }
 
 [[noreturn]] void report_divergence(const Run& run, double loss, double lr) {
-  throw Error(
-      ErrorCategory::kTraining,
+  const DivergedError::Place place{.epoch = run.state.position.epoch + 1, .step = current_step(run) + 1, .lr = lr};
+  throw DivergedError(
       fmt::format("training diverged: the loss is {} in epoch {} at step {} with lr {:.3g}; the last checkpoint is kept. Try a lower lr "
                   "(a tenth), a longer warm-up, clip_norm 1{}",
-                  loss, run.state.position.epoch + 1, current_step(run) + 1, lr,
-                  run.options().precision == Precision::kBFloat16 ? ", or float32" : ""));
+                  loss, place.epoch, place.step, lr, run.options().precision == Precision::kBFloat16 ? ", or float32" : ""),
+      place);
 }
 
 void report_step(const Run& run, double epoch_seconds) {
@@ -74,6 +74,7 @@ void extend_curve(Run& run) {
   run.state.progress.curve.push_back({.epoch = run.state.position.epoch + static_cast<double>(done) / static_cast<double>(steps),
                                       .loss = sums.loss / sums.weight,
                                       .top1 = static_cast<double>(sums.correct) / static_cast<double>(sums.photos)});
+  if (run.callbacks.on_curve) run.callbacks.on_curve(run.state.progress);
 }
 
 // The steps of the epoch under way, from where it stands. False: stopped between two steps, everything in the state.
@@ -137,7 +138,15 @@ void save(Run& run) {
   checkpoint.progress.seconds = run.seconds_before + seconds_since(run.sitting_began);
   checkpoint.model = run.network->state();
   checkpoint.optimizer = run.optimizer->state();
-  run.folder.save_checkpoint(checkpoint);
+  try {
+    run.folder.save_checkpoint(checkpoint);
+  } catch (const Error& error) {  // weights that are not finite: a gradient overflowed after a finite loss
+    if (error.category() != ErrorCategory::kTraining) throw;
+    const std::int64_t steps = current_step(run);
+    throw DivergedError(error.what(), {.epoch = std::max(run.state.position.epoch, 1),
+                                       .step = steps,
+                                       .lr = learning_rate(run.schedule, std::max<std::int64_t>(steps - 1, 0))});
+  }
   run.folder.save_progress(checkpoint.progress);
   run.last_saved = Clock::now();
 }
@@ -162,6 +171,7 @@ void finish_epoch(Run& run, EpochRecord record) {
   state.position = {.epoch = record.epoch, .batch = 0};
   state.sums = {};
   if (due_for_saving(run)) save(run);
+  if (run.callbacks.on_curve) run.callbacks.on_curve(state.progress);
   if (run.callbacks.on_epoch) run.callbacks.on_epoch(record);
 }
 

@@ -29,6 +29,7 @@ struct Run {
   RunFolder folder;
   TrainCallbacks callbacks;
   Group group = {};  // whose ranks take every step together
+  std::shared_ptr<SharedInputs> shared;
   std::unique_ptr<Network> network;
   std::unique_ptr<Workload> workload;
   std::unique_ptr<Optimizer> optimizer;

@@ -12,14 +12,16 @@
 namespace headstart {
 namespace {
 
-LoaderOptions loader_options(const Catalog& catalog, const ResolvedOptions& options, std::int64_t batch_size) {
+LoaderOptions loader_options(const Catalog& catalog, const ResolvedOptions& options, std::int64_t batch_size,
+                             std::shared_ptr<DecodedPhotos> decoded) {
   return {.root = catalog.root,
           .preprocessing = options.preprocessing,
           .augmentation = options.augmentation,
           .batch_size = static_cast<int>(batch_size),
           .threads = options.threads,
           .batches_ahead = options.accumulate + 2,
-          .seed = options.seed};
+          .seed = options.seed,
+          .decoded = std::move(decoded)};
 }
 
 // This rank's share of each batch, one after the other. Of full batches it is always as large; only that of the last may be shorter.
@@ -70,14 +72,15 @@ ScoredSamples unpacked(const std::string& bytes, std::span<const Sample> samples
 // Photos, augmented, through the whole network.
 class PhotoWorkload final : public Workload {
  public:
-  PhotoWorkload(Network& network, const Catalog& catalog, const ResolvedOptions& options, const Group& group)
+  PhotoWorkload(Network& network, const Catalog& catalog, const ResolvedOptions& options, SharedInputs::Impl& shared, const Group& group)
       : network_(network),
         catalog_(catalog),
         options_(options),
         group_(group),
         sum_([group](at::Tensor& tensor) { group.sum(tensor); }),
         device_(options.device),
-        loader_(catalog.train, loader_options(catalog, options, group.share(options.batch_size).size())) {}
+        loader_(catalog.train, loader_options(catalog, options, group.share(options.batch_size).size(), shared.decoded)),
+        features_(shared.features) {}
 
   void start(std::uint32_t epoch, std::int64_t first_batch) override {
     const int classes = static_cast<int>(catalog_.classes.size());
@@ -127,8 +130,8 @@ class PhotoWorkload final : public Workload {
   }
 
   FeatureTable train_features(const TrainCallbacks& callbacks) override {
-    FeatureProgress progress{.callbacks = callbacks, .total = group_.share(std::ssize(catalog_.train)).size()};
-    return compute_features(network_, catalog_, Split::kTrain, options_, progress, group_);
+    const FeatureProgress progress = stage_progress(callbacks, std::ssize(catalog_.train));
+    return checked_features(features_, network_, catalog_, Split::kTrain, options_, progress, group_);
   }
 
   std::vector<Problem> skipped() const override { return loader_.skipped(); }
@@ -149,13 +152,14 @@ class PhotoWorkload final : public Workload {
   const at::Device device_;
   std::int64_t batches_left_ = 0;
   Loader loader_;
+  FeatureStore& features_;
 };
 
 }  // namespace
 
 std::unique_ptr<Workload> make_photo_workload(Network& network, const Catalog& catalog, const ResolvedOptions& options,
-                                              const Group& group) {
-  return std::make_unique<PhotoWorkload>(network, catalog, options, group);
+                                              SharedInputs::Impl& shared, const Group& group) {
+  return std::make_unique<PhotoWorkload>(network, catalog, options, shared, group);
 }
 
 }  // namespace headstart

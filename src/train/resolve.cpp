@@ -10,6 +10,13 @@
 #include "headstart/error.h"
 
 namespace headstart {
+
+std::filesystem::path numbered_run_folder(std::string_view prefix, const std::filesystem::path& photos, int n) {
+  std::filesystem::path name = std::filesystem::absolute(photos).lexically_normal();
+  if (!name.has_filename()) name = name.parent_path();  // "photos/" names the folder "photos"
+  return std::filesystem::path("runs") / fmt::format("{}{}-{}", prefix, name.filename().string(), n);
+}
+
 namespace {
 
 template <typename T>
@@ -110,10 +117,8 @@ void check_group(const ResolvedOptions& r) {
 }
 
 std::filesystem::path free_run_folder(const std::filesystem::path& photos) {
-  std::filesystem::path name = photos.lexically_normal();
-  if (!name.has_filename()) name = name.parent_path();  // "photos/" names the folder "photos"
   for (int n = 1;; ++n) {
-    const std::filesystem::path folder = std::filesystem::path("runs") / fmt::format("{}-{}", name.filename().string(), n);
+    const std::filesystem::path folder = numbered_run_folder("", photos, n);
     std::error_code error;
     if (!std::filesystem::exists(folder, error)) return folder;
   }

@@ -18,6 +18,9 @@ std::string source_name(const TrainOptions& options);
 // The source model's preprocessing with what the recipe changes of it.
 Preprocessing recipe_preprocessing(Recipe recipe, Preprocessing of_source);
 
+// runs/<prefix><photos' folder name>-<n>.
+std::filesystem::path numbered_run_folder(std::string_view prefix, const std::filesystem::path& photos, int n);
+
 // The threads and the device of a process, where it may be one of several: cores are divided, each process of a machine has a device.
 int rank_threads(int threads, const std::optional<Distributed>& group);
 at::Device rank_device(const std::string& name, const std::optional<Distributed>& group);

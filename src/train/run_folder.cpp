@@ -6,6 +6,8 @@
 #include <system_error>
 
 #include "core/file.h"
+#include "headstart/compare.h"
+#include "headstart/curves.h"
 #include "headstart/error.h"
 #include "headstart/text.h"
 #include "report/html_report.h"
@@ -21,7 +23,10 @@ constexpr const char* kCheckpoint = "checkpoint.safetensors";
 constexpr const char* kModel = "model.safetensors";
 constexpr const char* kDataset = "dataset.csv";
 constexpr const char* kPredictions = "predictions.csv";
+constexpr const char* kTestPredictions = "test_predictions.csv";
 constexpr const char* kLog = "log.csv";
+constexpr const char* kFigureSvg = "figure.svg";
+constexpr const char* kFigurePng = "figure.png";
 
 bool is_there(const std::filesystem::path& path) {
   std::error_code error;
@@ -77,8 +82,10 @@ RunFolder RunFolder::create(const std::filesystem::path& folder) {
   return RunFolder(folder);
 }
 
+bool RunFolder::holds_run(const std::filesystem::path& folder) { return is_there(folder / kRun); }
+
 RunFolder RunFolder::open(const std::filesystem::path& folder) {
-  if (!is_there(folder / kRun)) {
+  if (!holds_run(folder)) {
     throw Error(ErrorCategory::kUsage, fmt::format("run folder {}: there is no run to go on with (no {})", folder.string(), kRun));
   }
   return RunFolder(folder);
@@ -102,8 +109,19 @@ void RunFolder::finish(const Checkpoint& run, const Catalog& catalog) const {
   const TrainResult& result = run.progress;
   save_model(run, run.best);
   write_file_atomically(folder_ / kPredictions, predictions_to_csv(result.validation.photos, result.classes));
+  if (result.test) write_file_atomically(folder_ / kTestPredictions, predictions_to_csv(result.test->photos, result.classes));
+  save_figure(result);
   write_file_atomically(report_file(), html_report(result, catalog.root, &catalog));
   save_progress(result);
+}
+
+// The book's figure. Without an epoch there is none.
+void RunFolder::save_figure(const TrainResult& result) const {
+  if (result.history.empty()) return;
+  const Curves curves = curves_of(result);
+  write_file_atomically(folder_ / kFigureSvg, curves_svg(curves));
+  const std::vector<std::byte> png = encode_png(curves_png_rgb(curves));
+  write_file_atomically(folder_ / kFigurePng, {reinterpret_cast<const char*>(png.data()), png.size()});
 }
 
 Checkpoint RunFolder::read() const {
@@ -118,6 +136,9 @@ std::optional<TrainResult> RunFolder::finished() const {
   TrainResult result = run_from_json(read_text_file(folder_ / kRun));
   if (result.validation.metrics.photos == 0) return std::nullopt;
   result.validation.photos = predictions_from_csv(read_text_file(folder_ / kPredictions), result.classes.size());
+  if (result.test && is_there(folder_ / kTestPredictions)) {  // runs of older versions have none
+    result.test->photos = predictions_from_csv(read_text_file(folder_ / kTestPredictions), result.classes.size());
+  }
   result.options.out = folder_;
   result.model_file = model_file();
   result.report_file = report_file();

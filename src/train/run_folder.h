@@ -4,7 +4,8 @@
 //   at each new best epoch  model.safetensors
 //   after every epoch       checkpoint.safetensors, then log.csv and run.json
 //   on a stop               checkpoint.safetensors
-//   at the end              model.safetensors (with the final figures), predictions.csv, log.csv, report.html, and last run.json
+//   at the end              model.safetensors (with the final figures), predictions.csv, test_predictions.csv, figure.svg, figure.png,
+//                           report.html, log.csv, and last run.json
 //
 // Only the checkpoint and, without one, the first run.json and dataset.csv are read to go on; the rest is written again.
 // Thread-safety: one thread. Errors: kUsage (folder taken, no run in it), kFile.
@@ -25,6 +26,7 @@ class RunFolder {
  public:
   // A new run: makes the folder; refuses one that holds a run or a model already.
   static RunFolder create(const std::filesystem::path& folder);
+  static bool holds_run(const std::filesystem::path& folder);
   // A run that was begun: refuses a folder without one.
   static RunFolder open(const std::filesystem::path& folder);
 
@@ -39,7 +41,7 @@ class RunFolder {
 
   // The run so far: the last checkpoint, or where there is none yet the state before the first step, without tensors.
   Checkpoint read() const;
-  // The result of a finished run, with the validation photos' predictions; nothing for one under way.
+  // The result of a finished run, with the predictions of its photos; nothing for one under way.
   std::optional<TrainResult> finished() const;
   // As the photos were when the run began.
   std::string dataset_csv() const;
@@ -49,6 +51,7 @@ class RunFolder {
   std::filesystem::path report_file() const { return folder_ / "report.html"; }
 
  private:
+  void save_figure(const TrainResult& result) const;
   explicit RunFolder(std::filesystem::path folder) : folder_(std::move(folder)) {}
   std::filesystem::path folder_;
 };

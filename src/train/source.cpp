@@ -13,6 +13,7 @@
 #include "model/gluon_names.h"
 #include "model/initialise.h"
 #include "train/resolve.h"
+#include "train/shared_inputs.h"
 #include "weights/model_file.h"
 
 namespace headstart {
@@ -77,9 +78,12 @@ Source unread_source(const Architecture& architecture) {
 
 }  // namespace
 
+bool reads_weights(const SourceRequest& request) {
+  return !request.scratch || named_architecture(request.architecture, request.model) == nullptr;
+}
+
 Source open_source(const SourceRequest& request) {
-  const Architecture* const named = named_architecture(request.architecture, request.model);
-  if (request.scratch && named != nullptr) return unread_source(*named);
+  if (!reads_weights(request)) return unread_source(*named_architecture(request.architecture, request.model));
   const SourceModel* const known = known_model(request.model);
   const std::filesystem::path file = known != nullptr ? obtain(*known, request) : std::filesystem::absolute(request.model);
   Source source;
@@ -109,8 +113,9 @@ Source open_source(const SourceRequest& request) {
 Preprocessing source_preprocessing(const TrainOptions& options) {
   const std::string model = source_name(options);
   const Architecture* const named = named_architecture(options.architecture, model);
-  const Preprocessing own = named != nullptr ? named->preprocessing : open_source({.model = model}).preprocessing;
-  return recipe_preprocessing(options.recipe, own);
+  if (named != nullptr) return recipe_preprocessing(options.recipe, named->preprocessing);
+  const std::shared_ptr<SharedInputs> shared = options.shared ? options.shared : std::make_shared<SharedInputs>();
+  return recipe_preprocessing(options.recipe, shared->impl().source({.model = model})->preprocessing);
 }
 
 std::unique_ptr<Network> make_target_network(const Source& source, std::int64_t classes, const ResolvedOptions& options) {

@@ -37,6 +37,9 @@ struct SourceRequest {
   std::function<bool()> should_stop;  // polled while fetching
 };
 
+// Whether open_source() reads a weights file: from scratch, the name of an architecture is enough.
+bool reads_weights(const SourceRequest& request);
+
 // Fetches a named source model that is not in the cache yet.
 Source open_source(const SourceRequest& request);
 

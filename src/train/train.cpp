@@ -18,6 +18,7 @@
 #include "train/head_init.h"
 #include "train/loop.h"
 #include "train/resolve.h"
+#include "train/shared_inputs.h"
 #include "train/source.h"
 
 namespace headstart {
@@ -47,9 +48,9 @@ void score_test_instead(Catalog& catalog) {
   catalog.validation = std::exchange(catalog.test, {});
 }
 
-Catalog scan(const ResolvedOptions& options, const TrainCallbacks& callbacks) {
+Catalog scan(const ResolvedOptions& options, SharedInputs& shared, const TrainCallbacks& callbacks) {
   if (callbacks.on_stage) callbacks.on_stage(Stage::kScan, 0, 0);
-  Catalog catalog = scan_photos(options.photos, {.validation_fraction = options.validation_fraction, .seed = options.seed});
+  Catalog catalog = shared.impl().catalog(options.photos, {.validation_fraction = options.validation_fraction, .seed = options.seed});
   if (options.score == EpochScore::kTest) score_test_instead(catalog);
   if (catalog.train.empty() || catalog.validation.empty()) {
     throw Error(ErrorCategory::kData,
@@ -100,7 +101,7 @@ void prepare(Run& run) {
   run.network->to(device);
   run.group.add_device(device);
   share_weights(run);
-  run.workload = make_workload(*run.network, run.catalog, options, run.callbacks, run.group);
+  run.workload = make_workload(*run.network, run.catalog, options, run.shared->impl(), run.callbacks, run.group);
   if (is_new && needs_head_fit(options, run.state.progress.head_sources)) {
     fit_new_head(run);
     share_weights(run);
@@ -121,26 +122,53 @@ void keep_first_weights(Run& run) {
   run.best_unsaved = true;
 }
 
-Evaluation score_split(const Run& run, const Classifier& classifier, Split split) {
-  const EvaluateOptions options{.on_progress =
-                                    [&](std::int64_t done, std::int64_t total) {
-                                      if (run.callbacks.on_stage)
-                                        run.callbacks.on_stage(split == Split::kTest ? Stage::kTest : Stage::kValidate, done, total);
-                                    },
-                                .should_stop = run.callbacks.should_stop};
-  return evaluate(classifier, run.catalog, split, options);
+using ScoreSplit = std::function<Evaluation(Split split, const EvaluateOptions& options)>;
+
+// The model file as it is shipped, in float32 as `headstart eval` does.
+ScoreSplit score_by_model_file(const Run& run) {
+  const auto classifier = std::make_shared<const Classifier>(
+      Classifier::open(run.folder.model_file(), {.device = run.options().device, .threads = run.options().threads}));
+  return [&run, classifier](Split split, const EvaluateOptions& options) { return evaluate(*classifier, run.catalog, split, options); };
 }
 
-// Scores the model file as it is shipped, in float32 as `headstart eval` does; the test photos are seen here for the first and only time.
+// The same answers with the recipe head, whose backbone is the source's: the features of photos are those that other runs share.
+ScoreSplit score_by_features(Run& run) {
+  run.network->load(run.state.best, /*with_head=*/true);
+  return [&run](Split split, const EvaluateOptions& options) {
+    ResolvedOptions shipped = run.options();
+    shipped.precision = Precision::kFloat32;
+    const std::vector<Sample>& samples = run.catalog.samples(split);
+    std::int64_t done = 0;
+    const auto advance = [&](std::int64_t photos) { options.on_progress(done += photos, std::ssize(samples)); };
+    const FeatureTable table = run.shared->impl().features.table(*run.network, run.catalog, split, shipped,
+                                                                 {.advance = advance, .should_stop = options.should_stop}, run.group);
+    Evaluation evaluation{
+        .metrics = {}, .photos = score_features(*run.network, table, samples, options.batch_size), .unreadable = table.unreadable};
+    if (evaluation.photos.empty()) {
+      throw Error(ErrorCategory::kData, fmt::format("none of the {} {} photos could be read", samples.size(), to_string(split)));
+    }
+    evaluation.metrics = compute_metrics(evaluation.photos, static_cast<int>(run.catalog.classes.size()));
+    return evaluation;
+  };
+}
+
+Evaluation score_split(const Run& run, const ScoreSplit& score, Split split) {
+  const Stage stage = split == Split::kTest ? Stage::kTest : Stage::kValidate;
+  const auto on_progress = [&](std::int64_t done, std::int64_t total) {
+    if (run.callbacks.on_stage) run.callbacks.on_stage(stage, done, total);
+  };
+  return score(split, {.on_progress = on_progress, .should_stop = run.callbacks.should_stop});
+}
+
+// The model's final figures; the test photos are seen here for the first and only time.
 void score_best(Run& run, const LogSink& log) {
   if (std::exchange(run.best_unsaved, false)) run.folder.save_model(run.state, run.state.best);
-  const Classifier classifier =
-      Classifier::open(run.folder.model_file(), {.device = run.options().device, .threads = run.options().threads});
+  const ScoreSplit score = run.options().recipe == Recipe::kHead ? score_by_features(run) : score_by_model_file(run);
   TrainResult& result = run.state.progress;
-  Evaluation validation = score_split(run, classifier, Split::kValidation);
+  Evaluation validation = score_split(run, score, Split::kValidation);
   if (!run.catalog.test.empty()) {
     try {
-      result.test = score_split(run, classifier, Split::kTest);
+      result.test = score_split(run, score, Split::kTest);
       add_unreadable(result.unreadable, result.test->unreadable);
     } catch (const Error& error) {
       if (error.category() != ErrorCategory::kData) throw;
@@ -171,13 +199,13 @@ TrainResult carry_out(Run& run, const LogSink& log) {
   return std::move(result);
 }
 
-void refuse_other_options(const ResolvedOptions& run, const std::map<std::string, std::string>& expected) {
-  const std::vector<std::string> differing = differing_options(run, expected);
+// `differing` as from differing_options().
+void refuse_other_options(const std::filesystem::path& run, const std::vector<std::string>& differing) {
   if (differing.empty()) return;
   throw Error(ErrorCategory::kUsage,
               fmt::format("resume {}: the run was begun with other options: {}. Leave them out to go on with the run's "
                           "own, or begin a new run",
-                          run.out.string(), join_some(differing, differing.size())));
+                          run.string(), join_some(differing, differing.size())));
 }
 
 void refuse_changed_photos(const RunFolder& folder, const std::string& fingerprint_then, const Catalog& now) {
@@ -195,7 +223,7 @@ std::unique_ptr<Network> first_network(const Source& source, const TrainResult& 
 }
 
 // The run's network: from the checkpoint, or before the first checkpoint from the source again.
-std::unique_ptr<Network> network_of(Checkpoint& state, const TrainCallbacks& callbacks, const LogSink& log) {
+std::unique_ptr<Network> network_of(Checkpoint& state, SharedInputs& shared, const TrainCallbacks& callbacks, const LogSink& log) {
   const ResolvedOptions& options = state.progress.options;
   if (!state.model.tensors.empty()) {
     const Architecture& architecture = find_architecture(options.architecture);
@@ -204,11 +232,13 @@ std::unique_ptr<Network> network_of(Checkpoint& state, const TrainCallbacks& cal
     network->load(state.model, /*with_head=*/true);
     return network;
   }
-  const Source source = open_source({.model = options.model,
-                                     .architecture = options.architecture,
-                                     .scratch = options.scratch,
-                                     .log = log,
-                                     .should_stop = callbacks.should_stop});
+  const SourceRequest request{.model = options.model,
+                              .architecture = options.architecture,
+                              .scratch = options.scratch,
+                              .log = log,
+                              .should_stop = callbacks.should_stop};
+  const std::shared_ptr<const Source> kept = shared.impl().source(request);
+  const Source& source = *kept;
   if (source.sha256 != options.model_sha256) {
     throw Error(ErrorCategory::kModel, fmt::format("resume {}: the source weights {} have changed: expected SHA-256 {}, found {}",
                                                    options.out.string(), options.model, options.model_sha256, source.sha256));
@@ -250,24 +280,24 @@ Checkpoint shared_checkpoint(const Group& group, const RunFolder& folder) {
   return checkpoint_from_bytes(group.broadcast(group.leads() ? checkpoint_bytes(folder.read()) : std::string()));
 }
 
+// A run of its own shares with nobody, so it keeps no decoded photos.
+std::shared_ptr<SharedInputs> shared_or_own(const std::shared_ptr<SharedInputs>& shared) {
+  return shared ? shared : std::make_shared<SharedInputs>(/*pixel_bytes=*/0);
+}
+
 TrainResult begin(const TrainOptions& asked, const TrainCallbacks& callbacks, const Group& group) {
-  check_options(asked);
   const Clock::time_point began = Clock::now();
-  const Source source = open_source({.model = source_name(asked),
-                                     .architecture = asked.architecture,
-                                     .scratch = asked.scratch,
-                                     .log = asked.log,
-                                     .should_stop = callbacks.should_stop});
-  ResolvedOptions options = resolve_options(asked, source);
+  const std::shared_ptr<SharedInputs> shared = shared_or_own(asked.shared);
+  auto [source, options] = resolve_with_source(asked, *shared, callbacks);
   at::set_num_threads(options.threads);
-  Catalog catalog = scan(options, callbacks);
+  Catalog catalog = scan(options, *shared, callbacks);
   agree_on(group, options, catalog);
-  Checkpoint state = first_state(options, source, catalog);
+  Checkpoint state = first_state(options, *source, catalog);
   if (options.head_init == HeadInit::kClass) {
-    state.progress.head_sources = match_classes(catalog.classes, source, options.head_class);
-    if (asked.log) asked.log(LogLevel::kInfo, matches_text(catalog.classes, state.progress.head_sources, source.classes.size()));
+    state.progress.head_sources = match_classes(catalog.classes, *source, options.head_class);
+    if (asked.log) asked.log(LogLevel::kInfo, matches_text(catalog.classes, state.progress.head_sources, source->classes.size()));
   }
-  std::unique_ptr<Network> network = first_network(source, state.progress);
+  std::unique_ptr<Network> network = first_network(*source, state.progress);
   const RunFolder folder = group.leads() ? RunFolder::create(options.out) : RunFolder::elsewhere(options.out);
   if (group.leads()) folder.begin(state.progress, catalog);
   Run run{.state = state,
@@ -275,6 +305,7 @@ TrainResult begin(const TrainOptions& asked, const TrainCallbacks& callbacks, co
           .folder = folder,
           .callbacks = callbacks,
           .group = group,
+          .shared = shared,
           .network = std::move(network)};
   run.sitting_began = began;
   return carry_out(run, asked.log);
@@ -285,23 +316,43 @@ TrainResult go_on(const ResumeOptions& asked, const TrainCallbacks& callbacks, c
   const std::filesystem::path out = std::filesystem::absolute(asked.run);
   const RunFolder folder = group.leads() ? RunFolder::open(out) : RunFolder::elsewhere(out);
   Checkpoint state = shared_checkpoint(group, folder);
-  refuse_other_options(state.progress.options, asked.expected);
+  refuse_other_options(out, differing_options(state.progress.options, asked.expected));
   const std::optional<TrainResult> finished = group.leads() ? folder.finished() : std::nullopt;
   if (group.any(finished.has_value())) return finished.value_or(state.progress);
   move_run(state.progress.options, asked);
   at::set_num_threads(state.progress.options.threads);
-  Catalog catalog = scan(state.progress.options, callbacks);
+  const std::shared_ptr<SharedInputs> shared = shared_or_own(asked.shared);
+  Catalog catalog = scan(state.progress.options, *shared, callbacks);
   if (group.leads()) refuse_changed_photos(folder, state.progress.data_fingerprint, catalog);
   agree_on(group, state.progress.options, catalog);
-  std::unique_ptr<Network> network = network_of(state, callbacks, asked.log);
+  std::unique_ptr<Network> network = network_of(state, *shared, callbacks, asked.log);
   Run run{.state = std::move(state),
           .catalog = std::move(catalog),
           .folder = folder,
           .callbacks = callbacks,
           .group = group,
+          .shared = shared,
           .network = std::move(network)};
   run.sitting_began = began;
   return carry_out(run, asked.log);
+}
+
+TrainResult begin_or_go_on(const TrainOptions& asked, const TrainCallbacks& callbacks, const Group& group) {
+  const bool is_there = group.leads() && !asked.out.empty() && RunFolder::holds_run(asked.out);
+  if (!group.any(is_there)) return begin(asked, callbacks, group);
+  const ResolvedOptions wanted = resolve_with_source(asked, *shared_or_own(asked.shared), callbacks).second;
+  const RunFolder folder = group.leads() ? RunFolder::open(asked.out) : RunFolder::elsewhere(asked.out);
+  refuse_other_options(folder.path(),
+                       differing_options(shared_checkpoint(group, folder).progress.options, wanted, options_left_open(asked)));
+  ResumeOptions resume{.run = asked.out,
+                       .expected = {},
+                       .photos = {},
+                       .device = {},
+                       .distributed = asked.distributed,
+                       .shared = asked.shared,
+                       .log = asked.log};
+  if (asked.device != "auto") resume.device = asked.device;
+  return go_on(resume, callbacks, group);
 }
 
 // LibTorch's own exceptions and failed allocations become ours at the border.
@@ -338,6 +389,13 @@ TrainResult in_group(const std::optional<Distributed>& where, TrainCallbacks cal
 TrainResult train(const TrainOptions& options, const TrainCallbacks& callbacks) {
   return in_group(options.distributed, callbacks,
                   [&](const Group& group, const TrainCallbacks& shared) { return begin(options, shared, group); });
+}
+
+ResolvedOptions resolve(const TrainOptions& options) { return resolve_with_source(options, *shared_or_own(options.shared), {}).second; }
+
+TrainResult train_or_resume(const TrainOptions& options, const TrainCallbacks& callbacks) {
+  return in_group(options.distributed, callbacks,
+                  [&](const Group& group, const TrainCallbacks& shared) { return begin_or_go_on(options, shared, group); });
 }
 
 TrainResult resume_training(const ResumeOptions& options, const TrainCallbacks& callbacks) {

@@ -10,10 +10,10 @@
 namespace headstart {
 
 std::unique_ptr<Workload> make_workload(Network& network, const Catalog& catalog, const ResolvedOptions& options,
-                                        const TrainCallbacks& callbacks, const Group& group) {
+                                        SharedInputs::Impl& shared, const TrainCallbacks& callbacks, const Group& group) {
   for (const NamedParameter& parameter : network.parameters()) parameter.tensor.set_requires_grad(is_trained(parameter, options));
-  if (options.recipe == Recipe::kHead) return make_feature_workload(network, catalog, options, callbacks, group);
-  return make_photo_workload(network, catalog, options, group);
+  if (options.recipe == Recipe::kHead) return make_feature_workload(network, catalog, options, shared.features, callbacks, group);
+  return make_photo_workload(network, catalog, options, shared, group);
 }
 
 bool shares_statistics(const ResolvedOptions& options, const Group& group) { return options.sync_batch_norm && !group.alone(); }
@@ -30,6 +30,22 @@ ScoringOptions scoring_options(const ResolvedOptions& options, const TrainCallba
           .device = at::Device(options.device),
           .threads = options.threads,
           .should_stop = callbacks.should_stop};
+}
+
+FeatureProgress stage_progress(const TrainCallbacks& callbacks, std::int64_t total) {
+  const auto done = std::make_shared<std::int64_t>(0);
+  const auto advance = [&callbacks, total, done](std::int64_t photos) {
+    *done += photos;
+    if (callbacks.on_stage) callbacks.on_stage(Stage::kFeatures, *done, total);
+  };
+  return {.advance = advance, .should_stop = callbacks.should_stop};
+}
+
+FeatureTable checked_features(FeatureStore& features, Network& network, const Catalog& catalog, Split split, const ResolvedOptions& options,
+                              const FeatureProgress& progress, const Group& group) {
+  FeatureTable table = features.table(network, catalog, split, options, progress, group);
+  check_unreadable(table.unreadable, catalog.samples(split).size(), split, options);
+  return table;
 }
 
 void check_unreadable(const std::vector<Problem>& unreadable, std::size_t photos, Split split, const ResolvedOptions& options) {

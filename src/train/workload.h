@@ -18,7 +18,7 @@
 #include "headstart/train.h"
 #include "model/network.h"
 #include "train/distributed.h"
-#include "train/feature_table.h"
+#include "train/shared_inputs.h"
 
 namespace headstart {
 
@@ -53,18 +53,28 @@ class Workload {
 };
 
 // Also says which parameters require a gradient: set it up before the optimizer.
-std::unique_ptr<Workload> make_photo_workload(Network& network, const Catalog& catalog, const ResolvedOptions& options, const Group& group);
+std::unique_ptr<Workload> make_photo_workload(Network& network, const Catalog& catalog, const ResolvedOptions& options,
+                                              SharedInputs::Impl& shared, const Group& group);
 
-// Computes the features of training and validation photos first: once, in evaluation mode, whatever the number of epochs. The ranks divide
+// Takes the features of training and validation photos from the store first: they are computed once, in evaluation mode. The ranks divide
 // the photos; all of them have all features then, and what is learned from these is one process's work.
 std::unique_ptr<Workload> make_feature_workload(Network& network, const Catalog& catalog, const ResolvedOptions& options,
-                                                const TrainCallbacks& callbacks, const Group& group);
+                                                FeatureStore& features, const TrainCallbacks& callbacks, const Group& group);
 
 std::unique_ptr<Workload> make_workload(Network& network, const Catalog& catalog, const ResolvedOptions& options,
-                                        const TrainCallbacks& callbacks, const Group& group);
+                                        SharedInputs::Impl& shared, const TrainCallbacks& callbacks, const Group& group);
 
 // Batch norm's statistics are summed over the ranks, so that every rank takes part in every batch.
 bool shares_statistics(const ResolvedOptions& options, const Group& group);
+
+// Features of a split from the store, by stages of Stage::kFeatures over `total` photos. Throws Error(kData) as check_unreadable().
+FeatureProgress stage_progress(const TrainCallbacks& callbacks, std::int64_t total);
+FeatureTable checked_features(FeatureStore& features, Network& network, const Catalog& catalog, Split split, const ResolvedOptions& options,
+                              const FeatureProgress& progress, const Group& group);
+
+// Photos scored by their features in batches of `batch_size`, as a network that is given their pixels in such batches scores them.
+std::vector<ScoredPhoto> score_features(const Network& network, const FeatureTable& table, const std::vector<Sample>& samples,
+                                        std::int64_t batch_size);
 
 // Which parameters learn under the options' recipe and batch norm policy; the rest stays bit-equal.
 bool is_trained(const NamedParameter& parameter, const ResolvedOptions& options);

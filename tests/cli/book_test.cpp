@@ -1,5 +1,6 @@
 // headstart book: both runs, the printed lines, the report, and going on where it stopped.
 #include "cli/fixture.h"
+#include "unit/fetch/http_server.h"
 
 namespace headstart::test {
 namespace {
@@ -55,10 +56,29 @@ TEST(Book, NeedsATestFolder) {
   EXPECT_TRUE(says(outcome.err, "no test folder"));
 }
 
-TEST(Book, NeedsPhotos) {
-  const Outcome outcome = run({"book"});
-  EXPECT_EXIT_CODE(outcome, exit_code(ErrorCategory::kUsage));
-  EXPECT_TRUE(says(outcome.err, "--data"));
+// The chapter's folder by default, as it is: nothing is fetched then.
+TEST(Book, TakesTheChaptersFolder) {
+  const TempDir folder;
+  make_tiny_dataset(folder / "data/hotdog", 2, 4);
+  std::vector<std::string> options = tiny_book("", folder / "out");
+  options.erase(options.begin() + 1, options.begin() + 3);
+  const Outcome outcome = run(options, {.folder = folder.path().string()});
+  EXPECT_EXIT_CODE(outcome, ErrorCategory::kData);
+  EXPECT_TRUE(says(outcome.err, "data/hotdog"));
+  EXPECT_TRUE(says(outcome.err, "no test folder"));
+}
+
+TEST(Book, SaysWhatToDoWithoutPhotosAndNetwork) {
+  const TempDir folder;
+  // In place of the network: a proxy that refuses everything.
+  const HttpServer proxy([](const Request&, const Reply& reply) { reply.answer("403 Forbidden", "", ""); });
+  const Outcome outcome = run({"book"}, {.environment = {{"http_proxy", proxy.url("")}}, .folder = folder.path().string()});
+  EXPECT_EXIT_CODE(outcome, ErrorCategory::kNetwork);
+  for (const char* const way : {"\n  2. from a file that you brought, or a mirror:  headstart fetch hotdog --from FILE|URL\n",
+                                "headstart book --data PHOTOS", "hotdog.zip"})
+    EXPECT_TRUE(says(outcome.err, way));
+  ASSERT_EQ(proxy.requests().size(), 1U);
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
 }
 
 TEST(Book, RefusesOtherOptionsForRunsThatAreThere) {

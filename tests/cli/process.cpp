@@ -36,9 +36,12 @@ Ends make_pipe(bool we_read) {
   return we_read ? Ends{ends[0], ends[1]} : Ends{ends[1], ends[0]};
 }
 
-Ends make_terminal(int columns) {
+Ends make_terminal(const Streams& streams) {
   Ends ends;
-  winsize size{.ws_row = 24, .ws_col = static_cast<unsigned short>(columns), .ws_xpixel = 0, .ws_ypixel = 0};
+  winsize size{.ws_row = static_cast<unsigned short>(streams.rows),
+               .ws_col = static_cast<unsigned short>(streams.columns),
+               .ws_xpixel = 0,
+               .ws_ypixel = 0};
   check(openpty(&ends.ours, &ends.theirs, nullptr, nullptr, &size) == 0, "openpty");
   fcntl(ends.ours, F_SETFD, FD_CLOEXEC);
   fcntl(ends.theirs, F_SETFD, FD_CLOEXEC);
@@ -68,8 +71,8 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
 }  // namespace
 
 Process::Process(const std::vector<std::string>& arguments, const Streams& streams) : close_output_early_(streams.close_output_early) {
-  const Ends out = streams.output_on_terminal ? make_terminal(streams.columns) : make_pipe(true);
-  const Ends err = streams.error_on_terminal ? make_terminal(streams.columns) : make_pipe(true);
+  const Ends out = streams.output_on_terminal ? make_terminal(streams) : make_pipe(true);
+  const Ends err = streams.error_on_terminal ? make_terminal(streams) : make_pipe(true);
   const Ends in =
       streams.input_on_terminal ? Ends{fcntl(out.ours, F_DUPFD_CLOEXEC, 0), fcntl(out.theirs, F_DUPFD_CLOEXEC, 0)} : make_pipe(false);
   posix_spawn_file_actions_t actions;
@@ -77,6 +80,7 @@ Process::Process(const std::vector<std::string>& arguments, const Streams& strea
   posix_spawn_file_actions_adddup2(&actions, in.theirs, STDIN_FILENO);
   posix_spawn_file_actions_adddup2(&actions, out.theirs, STDOUT_FILENO);
   posix_spawn_file_actions_adddup2(&actions, err.theirs, STDERR_FILENO);
+  posix_spawn_file_actions_addchdir_np(&actions, streams.folder.c_str());
   std::vector<std::string> words = streams.before;
   words.emplace_back(HEADSTART_PROGRAM);
   words.insert(words.end(), arguments.begin(), arguments.end());

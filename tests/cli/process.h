@@ -19,9 +19,11 @@ struct Streams {
   bool output_on_terminal = false;
   bool input_on_terminal = false;  // standard input is the terminal that standard output is on
   int columns = 80;
+  int rows = 24;
   bool close_output_early = false;                               // the reader of standard output goes away after its first bytes
   std::vector<std::pair<std::string, std::string>> environment;  // beside a minimal one
   std::vector<std::string> before;                               // a command that runs the program: "ip netns exec …"
+  std::string folder = ".";                                      // that it works in
 };
 
 struct Outcome {

@@ -1,7 +1,10 @@
 // What is drawn on a terminal, and what is not drawn elsewhere.
 #include "terminal.h"
 
+#include <algorithm>
+
 #include "cli/fixture.h"
+#include "cli/screen.h"
 
 namespace headstart::test {
 namespace {
@@ -30,7 +33,7 @@ TEST(Terminal, ATrainingShowsBarsInColourThatFitTheWidth) {
     }
   }
   // The last thing that was drawn is gone.
-  EXPECT_TRUE(outcome.err.ends_with(kClearLine) || outcome.err.ends_with("\n")) << outcome.err;
+  EXPECT_FALSE(says(screen_of(outcome.err, 400).back(), "%"));  // 400: lines that are said may wrap
 }
 
 TEST(Terminal, NoColorKeepsTheBarsAndDropsTheColours) {
@@ -65,6 +68,72 @@ TEST(Terminal, RowsOnATerminalAreTheirOwnProgress) {
   EXPECT_EXIT_CODE(outcome, 0);
   EXPECT_EQ(outcome.err, "");
   EXPECT_TRUE(says(outcome.out, "\x1b[1m"));
+}
+
+std::size_t lines_with(const std::vector<std::string>& screen, const std::string& part) {
+  return static_cast<std::size_t>(
+      std::count_if(screen.begin(), screen.end(), [&](const std::string& line) { return line.find(part) != std::string::npos; }));
+}
+
+// The first line of the screen that says so.
+std::size_t line_with(const std::vector<std::string>& screen, const std::string& part) {
+  const auto found =
+      std::find_if(screen.begin(), screen.end(), [&](const std::string& line) { return line.find(part) != std::string::npos; });
+  return static_cast<std::size_t>(found - screen.begin());
+}
+
+TEST(Terminal, TheCurvesAreRedrawnInPlaceAndStay) {
+  for (const int columns : {40, 80}) {
+    const TempDir folder;
+    const Outcome outcome = run(joined(tiny_training(photos_folder(), folder / "run"), {"--epochs", "3"}),
+                                {.error_on_terminal = true, .columns = columns, .rows = 30});
+    EXPECT_EXIT_CODE(outcome, 0);
+    const std::vector<std::string> screen = screen_of(outcome.err, 400);  // lines that are said may be longer than the terminal is wide
+    EXPECT_EQ(lines_with(screen, "epoch "), 3U);
+    EXPECT_EQ(lines_with(screen, "── train loss"), 1U);
+    EXPECT_EQ(lines_with(screen, "└"), 1U);
+    EXPECT_EQ(lines_with(screen, "Epoch "), 0U);  // no progress is left
+    const std::size_t legend = line_with(screen, "── train loss"), axis = line_with(screen, "└");
+    EXPECT_GT(legend, line_with(screen, "epoch 3/3"));
+    EXPECT_EQ(axis - legend + 2, 12U);  // 40% of 30 rows, the numbers below the axis too
+    bool braille = false;
+    for (std::size_t line = legend; line <= axis; ++line) {
+      EXPECT_LT(cli::text_columns(screen[line]), columns) << screen[line];
+      for (const char* const block : {"\xe2\xa0", "\xe2\xa1", "\xe2\xa2", "\xe2\xa3"}) {
+        braille = braille || screen[line].find(block) != std::string::npos;
+      }
+    }
+    EXPECT_TRUE(braille);
+  }
+}
+
+TEST(Terminal, TheCurvesAreAsciiWhereTheLocaleIs) {
+  const TempDir folder;
+  const Outcome outcome = run(small_training(folder), {.error_on_terminal = true, .environment = {{"LC_ALL", "C"}}});
+  EXPECT_EXIT_CODE(outcome, 0);
+  EXPECT_TRUE(says(outcome.err, "* train loss"));
+  EXPECT_TRUE(std::all_of(outcome.err.begin(), outcome.err.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80U; }));
+}
+
+TEST(Terminal, NoCurvesWhereThereIsNoRoomForThemOrNobodyWantsThem) {
+  const TempDir folder;
+  const Outcome low = run(small_training(folder), {.error_on_terminal = true, .rows = 10});
+  EXPECT_EXIT_CODE(low, 0);
+  EXPECT_TRUE(says(low.err, "epoch 2/2"));
+  EXPECT_FALSE(says(low.err, "── train loss"));
+  const TempDir other;
+  const Outcome quiet = run(joined(small_training(other), {"--quiet"}), {.error_on_terminal = true});
+  EXPECT_EXIT_CODE(quiet, 0);
+  EXPECT_EQ(quiet.err, "");
+}
+
+TEST(Terminal, TextTakesTheRowsThatItWrapsTo) {
+  EXPECT_EQ(cli::text_rows("", 10), 1);
+  EXPECT_EQ(cli::text_rows("0123456789", 10), 1);
+  EXPECT_EQ(cli::text_rows("0123456789a", 10), 2);
+  EXPECT_EQ(cli::text_rows("a\nb\n", 10), 3);
+  EXPECT_EQ(cli::text_rows("\x1b[34m0123456789\x1b[0m", 10), 1);
+  EXPECT_EQ(cli::text_rows("────────── \n", 10), 3);
 }
 
 }  // namespace

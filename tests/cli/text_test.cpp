@@ -25,6 +25,11 @@ TEST(Text, JsonOfAnyBytesIsValid) {
 
 TEST(Text, ControlCharactersCannotSteerTheTerminal) { EXPECT_EQ(printable("a\x1b[31m\n\x7f"), "a\\x1b[31m\\x0a\\x7f"); }
 
+TEST(Text, MessagesKeepTheirLines) {
+  EXPECT_EQ(printable_lines("a\x1b[31m\n\n  b\r\n"), "a\\x1b[31m\n\n  b\\x0d\n");
+  EXPECT_EQ(printable_lines(""), "");
+}
+
 TEST(Text, ShellQuotingKeepsWordsWhole) {
   EXPECT_EQ(shell_quoted("runs/a-1"), "runs/a-1");
   EXPECT_EQ(shell_quoted("my run"), "'my run'");

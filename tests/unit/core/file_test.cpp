@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <span>
 
 #include "headstart/error.h"
 #include "support/temp_dir.h"
@@ -105,6 +106,22 @@ TEST(ReadFile, RefusesFoldersPipesMissingAndOversizedFiles) {
   EXPECT_NE(message_of(ErrorCategory::kFile, [&] { read_file(folder / "big", bytes, 4); }).find("5 bytes"), std::string::npos);
   read_file(folder / "big", bytes, 5);
   EXPECT_EQ(bytes.size(), 5U);
+}
+
+TEST(NewFile, IsWrittenInPlaceAndReplacesNothing) {
+  const test::TempDir folder;
+  {
+    NewFile file(folder / "a");
+    file.write(std::as_bytes(std::span("one, ", 5)));
+    file.write(std::as_bytes(std::span("two", 3)));
+  }
+  EXPECT_EQ(read_text_file(folder / "a"), "one, two");
+  EXPECT_NE(message_of(ErrorCategory::kFile, [&] { NewFile file(folder / "a"); }).find("exists"), std::string::npos);
+  std::filesystem::create_symlink(folder / "b", folder / "link");
+  message_of(ErrorCategory::kFile, [&] { NewFile file(folder / "link"); });
+  EXPECT_FALSE(std::filesystem::exists(folder / "b")) << "a link is not followed";
+  EXPECT_NO_THROW(sync_everything_in(folder.path()));
+  EXPECT_NE(message_of(ErrorCategory::kFile, [&] { sync_everything_in(folder / "no"); }).find("No such file"), std::string::npos);
 }
 
 TEST(MappedFile, ShowsTheWholeFileAlsoAnEmptyOne) {

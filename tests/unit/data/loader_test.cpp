@@ -434,5 +434,33 @@ TEST_F(LoaderTest, SamplesMadeByHandAreNotComparedWithAScan) {
   EXPECT_EQ(loader.next()->labels, std::vector<std::int64_t>{1});
 }
 
+TEST_F(LoaderTest, KeptPhotosGiveTheSamePixelsAndAreNotReadAgain) {
+  LoaderOptions exact = options(2);
+  exact.augmentation = Augmentation{.fast_decode = false};
+  const auto first_epoch = [&](const LoaderOptions& wanted) {
+    Loader loader(samples_, wanted);
+    loader.start(order(0), 0);
+    return drain(loader);
+  };
+  const std::vector<Batch> alone = first_epoch(exact);
+  exact.decoded = std::make_shared<DecodedPhotos>(std::int64_t{1} << 20);  // all: 30 of 4,800 bytes
+  expect_equal(first_epoch(exact), alone);
+  for (const Sample& sample : samples_) fs::remove(dir_ / sample.path);
+  expect_equal(first_epoch(exact), alone);
+}
+
+TEST(DecodedPhotos, KeepsToItsBoundAndTellsPhotosApart) {
+  DecodedPhotos photos(100);
+  const Image image{.size = {5, 4}, .rgb = std::vector<std::uint8_t>(60, 7)};
+  const Sample sample{.path = "a", .bytes = 10, .mtime_ns = 1};
+  photos.keep("root/a", sample, {}, image);
+  photos.keep("root/b", {.path = "b"}, {}, image);  // no room for a second one
+  ASSERT_NE(photos.find("root/a", sample, {}), nullptr);
+  EXPECT_EQ(photos.find("root/a", sample, {})->rgb, image.rgb);
+  EXPECT_EQ(photos.find("root/b", {.path = "b"}, {}), nullptr);
+  EXPECT_EQ(photos.find("root/a", {.path = "a", .bytes = 11, .mtime_ns = 1}, {}), nullptr);  // another file by now
+  EXPECT_EQ(photos.find("root/a", sample, {.apply_exif_orientation = false}), nullptr);
+}
+
 }  // namespace
 }  // namespace headstart

@@ -1,5 +1,3 @@
-#include <archive.h>
-#include <archive_entry.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -7,28 +5,14 @@
 #include <atomic>
 #include <set>
 
-#include "fetch/wheel.h"
 #include "fetch_testing.h"
+#include "support/archive_builder.h"
 
 namespace headstart::test {
 namespace {
 
-// A zip archive with one deflated file, as wheels have them.
 void write_wheel(const std::filesystem::path& path, const std::string& name, const std::string& contents) {
-  archive* writer = archive_write_new();
-  archive_write_set_format_zip(writer);
-  ASSERT_EQ(archive_write_open_filename(writer, path.c_str()), ARCHIVE_OK);
-  for (const auto& [entry_name, bytes] : {std::pair<std::string, std::string>("package/__init__.py", "x = 1"), {name, contents}}) {
-    archive_entry* entry = archive_entry_new();
-    archive_entry_set_pathname(entry, entry_name.c_str());
-    archive_entry_set_size(entry, static_cast<la_int64_t>(bytes.size()));
-    archive_entry_set_filetype(entry, AE_IFREG);
-    archive_entry_set_perm(entry, 0644);
-    archive_write_header(writer, entry);
-    archive_write_data(writer, bytes.data(), bytes.size());
-    archive_entry_free(entry);
-  }
-  ASSERT_EQ(archive_write_free(writer), ARCHIVE_OK);
+  write_archive(path, TestArchive::kZip, {{"package/__init__.py", "x = 1"}, {name, contents}});
 }
 
 class FetchModel : public testing::Test {
@@ -113,6 +97,43 @@ TEST_F(FetchModel, FromALocalWheelOrAMirrorOfIt) {
   options_.from = server.url("/toy-1.0-py3-none-any.whl?token=1");
   fetch();
   expect_fetched();
+}
+
+// Gluon's zoo publishes a zip with the file inside, and the SHA-1 of that file.
+TEST_F(FetchModel, OutOfAZipByItsSha1) {
+  model_.sha256.clear();
+  model_.sha1 = digest_of(contents_, DigestKind::kSha1);
+  model_.bytes = 0;
+  write_archive(folder_ / "toy.zip", TestArchive::kZip, {{"toy.pth", contents_}});
+  const HttpServer server(serve_file(read_text_file(folder_ / "toy.zip")));
+  model_.url = server.url("/toy.zip");
+  fetch();
+  expect_fetched();
+  fetch();
+  EXPECT_EQ(server.requests().size(), 1U) << "what is there and right is not fetched again";
+  write_file_atomically(folder_ / "plain", contents_);
+  for (const std::string name : {"toy.zip", "plain"}) {
+    std::filesystem::remove_all(cache());
+    options_.from = (folder_ / name).string();
+    fetch();
+    expect_fetched();
+  }
+  EXPECT_EQ(server.requests().size(), 1U);
+}
+
+TEST_F(FetchModel, AZipWithAnotherFileInsideIsRefused) {
+  model_.sha256.clear();
+  model_.sha1 = digest_of(contents_, DigestKind::kSha1);
+  const HttpServer server(serve_file(make_archive(TestArchive::kZip, {{"toy.pth", contents_.substr(1) + "x"}})));
+  model_.url = server.url("/toy.zip");
+  const std::string message = error_of([&] { fetch(); });
+  expect_contains(message, model_.sha1);
+  expect_contains(message, digest_of(contents_.substr(1) + "x", DigestKind::kSha1));
+  expect_contains(message, "get the file inside the zip " + model_.url);
+  EXPECT_EQ(names_in(cache()), Names{});
+  write_file_atomically(folder_ / "brought", "something else");
+  options_.from = (folder_ / "brought").string();
+  expect_contains(error_of([&] { fetch(); }), "Expected toy.pth, or the archive toy.zip");
 }
 
 TEST_F(FetchModel, AWrongLocalFileIsRefusedWithBothDigests) {
@@ -236,18 +257,20 @@ TEST(SourceModels, TheTableIsSound) {
     EXPECT_TRUE(files.insert(model.file_name).second);
     EXPECT_FALSE(model.licence.empty());
     EXPECT_FALSE(model.origin.empty());
-    EXPECT_GT(model.bytes, 1'000'000);
+    EXPECT_EQ(model.sha1.empty(), !model.sha256.empty());
     EXPECT_NE(model.url.empty(), model.package.empty());
     EXPECT_EQ(model.package.empty(), model.package_sha256.empty());
-    EXPECT_GE(model.sha256.size(), 8U);
-    EXPECT_NO_THROW(ExpectedDigest(model.sha256));
-    expect_contains(model.file_name, "-" + model.sha256.substr(0, 8) + ".pth");
+    const std::string& digest = model.sha1.empty() ? model.sha256 : model.sha1;
+    EXPECT_GE(digest.size(), model.sha1.empty() ? 8U : 40U);
+    EXPECT_NO_THROW(ExpectedDigest{digest});
+    expect_contains(model.file_name, "-" + digest.substr(0, 8) + ".p");
+    EXPECT_TRUE(model.bytes > 1'000'000 || !model.sha1.empty()) << "the zoo does not say how large its files are";
     EXPECT_EQ(&find_source_model(model.name), &model);
     defaults += model.is_default ? 1 : 0;
   }
   EXPECT_EQ(defaults, 1);
   EXPECT_TRUE(source_models().front().is_default);
-  EXPECT_EQ(names.size(), 8U);
+  EXPECT_EQ(names.size(), 12U);
 }
 
 TEST(SourceModels, AnUnknownNameIsAnsweredWithTheNearest) {

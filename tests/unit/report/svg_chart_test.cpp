@@ -102,5 +102,24 @@ TEST(LineChartSvg, LeavesDotsOutOfLongLines) {
   EXPECT_EQ(occurrences(line_chart_svg(chart_of(points)), "<circle"), 0U);
 }
 
+TEST(LineChartSvg, SpacesALogarithmicAxisByFactors) {
+  LineChart chart = chart_of({{0.001, 0.5}, {0.01, 0.6}, {0.1, 0.7}});
+  chart.log_x = true;
+  chart.crosses = {1};
+  const std::string svg = line_chart_svg(chart);
+  // From 54 (the first value) to 458 (the last, a cross) in thirds.
+  for (const char* const x : {"cx=\"54.0\"", "cx=\"188.7\"", "cx=\"323.3\"", "M454.0,"})
+    EXPECT_NE(svg.find(x), std::string::npos) << x << svg;
+  for (const char* const label : {">0.001<", ">0.01<", ">0.1<", ">1<"}) EXPECT_NE(svg.find(label), std::string::npos) << label;
+}
+
+TEST(LineChartSvg, DrawsDotsAloneWhereASeriesIsNoLine) {
+  LineChart chart = chart_of({{1, 0.5}, {2, 0.25}});
+  chart.series.front().only_dots = true;
+  const std::string svg = line_chart_svg(chart);
+  EXPECT_EQ(svg.find("<polyline"), std::string::npos);
+  EXPECT_EQ(occurrences(svg, "<circle"), 3U);  // one in the legend
+}
+
 }  // namespace
 }  // namespace headstart
