@@ -36,8 +36,8 @@ class FeatureStore {
   // Those of the network's frozen backbone. What they depend on is told from the options: source weights (from scratch the seed),
   // preprocessing, precision, device. The backbone must be as the source left it. The ranks divide the photos; all of them have the
   // whole table then.
-  FeatureTable table(Network& network, const Catalog& catalog, Split split, const ResolvedOptions& options,
-                     const FeatureProgress& progress, const Group& group);
+  FeatureTable table(Network& network, const Catalog& catalog, Split split, const ResolvedOptions& options, const FeatureProgress& progress,
+                     const Group& group);
   std::int64_t computed() const { return computed_; }
 
  private:

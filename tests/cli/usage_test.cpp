@@ -16,8 +16,8 @@ TEST(Usage, WithoutACommandTheHelpIsShownAndTheCodeIsUsage) {
 }
 
 TEST(Usage, EveryCommandHasHelpWithExamplesOnStandardOutput) {
-  for (const char* const command :
-       {"train", "launch", "eval", "predict", "inspect", "preview", "models", "book", "sweep", "compare", "fetch", "convert", "completion"}) {
+  for (const char* const command : {"train", "launch", "eval", "predict", "inspect", "preview", "models", "book", "sweep", "compare",
+                                    "fetch", "convert", "completion"}) {
     const Outcome outcome = run({command, "--help"});
     EXPECT_EXIT_CODE(outcome, 0);
     EXPECT_TRUE(says(outcome.out, std::string("Usage: headstart ") + command));
