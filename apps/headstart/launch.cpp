@@ -73,7 +73,7 @@ std::vector<std::string> environment_of(int rank, int processes, int port) {
     const std::string name = text.substr(0, text.find('='));
     if (std::none_of(own.begin(), own.end(), [&](const auto& variable) { return variable.first == name; })) all.push_back(text);
   }
-  for (const auto& [name, value] : own) all.push_back(name + "=" + value);
+  for (const auto& [name, value] : own) all.push_back(fmt::format("{}={}", name, value));
   return all;
 }
 

@@ -108,7 +108,7 @@ Transport::~Transport() {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   if (!all_done(impl_->pending) && impl_->cuda) impl_->cuda->abort();  // ends NCCL's kernels; Gloo has no such call
   if (all_done(impl_->pending)) return;
-  static auto* const left_alone = new std::vector<std::unique_ptr<Impl>>();
+  static auto* const left_alone = std::make_unique<std::vector<std::unique_ptr<Impl>>>().release();
   left_alone->push_back(std::move(impl_));
 }
 
