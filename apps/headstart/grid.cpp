@@ -42,8 +42,7 @@ const CLI::Option& varied_option(const CLI::App& train, const std::string& name)
   std::vector<std::string> known;
   for (const CLI::Option* option : train.get_options()) {
     if (!can_vary(*option)) continue;
-    known.push_back(option->get_lnames().front());
-    std::replace(known.back().begin(), known.back().end(), '-', '_');
+    known.push_back(option_key(*option));
     if (known.back() == name || option->get_lnames().front() == name) return *option;
   }
   throw Error(ErrorCategory::kUsage,
@@ -80,8 +79,7 @@ SweepAxis parse_axis(const std::string& name, const std::string& values) {
   const TrainParser train;
   const CLI::Option& option = varied_option(train.app, name);
   const std::string shown = "--" + option.get_lnames().front();
-  SweepAxis axis{.name = option.get_lnames().front(), .values = {}};
-  std::replace(axis.name.begin(), axis.name.end(), '-', '_');
+  SweepAxis axis{.name = option_key(option), .values = {}};
   const bool is_range = is_number(option) && values.find(':') != std::string::npos;
   axis.values = is_range ? range_texts(option, shown, values) : CLI::detail::split(values, ',');
   axis.log = is_range && values.find(":log:") != std::string::npos;

@@ -110,13 +110,17 @@ std::vector<std::string> choice_words(const CLI::Option& option) {
   return CLI::detail::split(type, '|');
 }
 
+std::string option_key(const CLI::Option& option) {
+  std::string name = option.get_lnames().front();
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+}
+
 std::vector<std::pair<std::string, std::string>> given_options(const CLI::App& app) {
   std::vector<std::pair<std::string, std::string>> given;
   for (const CLI::Option* option : app.get_options()) {
     if (option->count() == 0 || option->get_lnames().empty()) continue;
-    std::string name = option->get_lnames().front();
-    std::replace(name.begin(), name.end(), '-', '_');
-    given.emplace_back(std::move(name), takes_value(*option) ? fmt::format("{}", fmt::join(option->results(), "\n")) : "true");
+    given.emplace_back(option_key(*option), takes_value(*option) ? fmt::format("{}", fmt::join(option->results(), "\n")) : "true");
   }
   return given;
 }

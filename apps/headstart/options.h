@@ -101,8 +101,9 @@ void add_device_option(CLI::App& app, std::string& device, const std::string& he
 bool takes_value(const CLI::Option& option);
 // The words that a choice may take; empty for free text: only lower-case words are meant literally in a type name.
 std::vector<std::string> choice_words(const CLI::Option& option);
-// The options that were given, by name without dashes and with '_' ("batch_size"), with the text of their value ("true" for a flag; several
-// values one a line).
+// A long option's name without dashes and with '_': "batch_size", as in run.json.
+std::string option_key(const CLI::Option& option);
+// The options that were given, by that name, with the text of their value ("true" for a flag; several values one a line).
 std::vector<std::pair<std::string, std::string>> given_options(const CLI::App& app);
 
 // Help that is wrapped to the terminal's width.

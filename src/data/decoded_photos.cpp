@@ -21,13 +21,15 @@ std::shared_ptr<const Image> DecodedPhotos::find(const std::filesystem::path& pa
   return found == photos_.end() ? nullptr : found->second;
 }
 
-void DecodedPhotos::keep(const std::filesystem::path& path, const Sample& sample, const DecodeOptions& decode, const Image& image) {
+std::shared_ptr<const Image> DecodedPhotos::keep(const std::filesystem::path& path, const Sample& sample, const DecodeOptions& decode,
+                                                 const Image& image) {
   const std::string key = key_of(path, sample, decode);
   const auto bytes = static_cast<std::int64_t>(image.rgb.size());
   const std::lock_guard lock(mutex_);
-  if (bytes > room_ || photos_.contains(key)) return;
-  photos_.emplace(key, std::make_shared<const Image>(image));
+  if (const auto found = photos_.find(key); found != photos_.end()) return found->second;  // another thread was first
+  if (bytes > room_) return nullptr;
   room_ -= bytes;
+  return photos_[key] = std::make_shared<const Image>(image);
 }
 
 }  // namespace headstart

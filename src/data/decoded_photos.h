@@ -21,8 +21,9 @@ class DecodedPhotos {
 
   // The photo as it was when the sample was scanned, decoded with these options; nullptr when it is not kept.
   std::shared_ptr<const Image> find(const std::filesystem::path& path, const Sample& sample, const DecodeOptions& decode) const;
-  // Keeps a copy, unless it is kept already or the bound leaves no room.
-  void keep(const std::filesystem::path& path, const Sample& sample, const DecodeOptions& decode, const Image& image);
+  // Keeps a copy, and gives it; nullptr where the bound leaves no room.
+  std::shared_ptr<const Image> keep(const std::filesystem::path& path, const Sample& sample, const DecodeOptions& decode,
+                                    const Image& image);
 
  private:
   mutable std::mutex mutex_;

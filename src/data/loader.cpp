@@ -189,8 +189,7 @@ std::shared_ptr<const Image> Loader::Impl::decoded(std::uint32_t index, Workspac
   if (std::shared_ptr<const Image> image = options.decoded->find(path, sample, decode)) return image;
   read(index, workspace);
   decode_image_into(workspace.encoded, decode, workspace.decoded);
-  options.decoded->keep(path, sample, decode, workspace.decoded);
-  return options.decoded->find(path, sample, decode);
+  return options.decoded->keep(path, sample, decode, workspace.decoded);
 }
 
 void Loader::Impl::render(std::uint32_t index, Workspace& workspace, std::span<std::uint8_t> out) const {

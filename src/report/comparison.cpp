@@ -35,12 +35,6 @@ Row row_of(const ComparedRuns& runs) {
           .seconds = spread_over(runs, [](const TrainResult& run) { return run.seconds; })};
 }
 
-// "0.932 ± 0.004"; the spread only where there is one.
-std::string with_spread(const Spread& spread, std::size_t seeds, int decimals = 3) {
-  if (seeds < 2) return fmt::format("{:.{}f}", spread.mean, decimals);
-  return fmt::format("{:.{}f} ± {:.{}f}", spread.mean, decimals, spread.deviation, decimals);
-}
-
 std::string_view scored(const Comparison& comparison) {
   if (comparison.runs.empty() || comparison.runs.front().seeds.empty()) return "validation";
   const TrainResult& first = comparison.runs.front().seeds.front();
@@ -52,10 +46,10 @@ std::vector<std::string> cells_of(const ComparedRuns& runs) {
   const std::size_t seeds = runs.seeds.size();
   return {runs.name,
           std::to_string(seeds),
-          with_spread(row.accuracy, seeds),
-          with_spread(row.train_top1, seeds),
-          with_spread(row.train_loss, seeds),
-          with_spread(row.speed, seeds, 1),
+          spread_text(row.accuracy, seeds),
+          spread_text(row.train_top1, seeds),
+          spread_text(row.train_loss, seeds),
+          spread_text(row.speed, seeds, 1),
           human_seconds(row.seconds.mean)};
 }
 
@@ -162,8 +156,6 @@ std::string comparison_to_text(const Comparison& comparison) {
   const std::vector<PairedComparison> pairs = paired_comparisons(comparison);
   return pairs.empty() ? text : text + "\n" + text_table(pairs_table(pairs));
 }
-
-double compared_accuracy(const TrainResult& run) { return (run.test ? *run.test : run.validation).metrics.top1; }
 
 std::string comparison_to_html(const Comparison& comparison) {
   std::string page = page_start(comparison.title);

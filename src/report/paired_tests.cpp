@@ -123,6 +123,8 @@ void adjust(std::vector<PairedComparison>& pairs) {
 
 }  // namespace
 
+double compared_accuracy(const TrainResult& run) { return compared(run).metrics.top1; }
+
 double student_p(double t, double degrees) {
   if (!(degrees > 0)) throw Error(ErrorCategory::kUsage, fmt::format("Student's t needs degrees of freedom above 0, not {}", degrees));
   if (std::isnan(t)) return t;

@@ -73,8 +73,7 @@ double train_top1(const TrainResult& run) { return run.history.empty() ? 0 : run
 
 std::string figure_text(const SweepOutcome& outcome, const Spread& spread) {
   const bool none = std::none_of(outcome.runs.begin(), outcome.runs.end(), [](const SweepRun& run) { return run.result.has_value(); });
-  if (none) return "-";
-  return outcome.runs.size() < 2 ? fmt::format("{:.3f}", spread.mean) : fmt::format("{:.3f} ± {:.3f}", spread.mean, spread.deviation);
+  return none ? "-" : spread_text(spread, outcome.runs.size());
 }
 
 // "diverged at step 3, epoch 1"; of several seeds how many, and the first of them.

@@ -32,6 +32,11 @@ std::string text_table(const TextTable& table) {
   return text;
 }
 
+std::string spread_text(const Spread& spread, std::size_t seeds, int decimals) {
+  if (seeds < 2) return fmt::format("{:.{}f}", spread.mean, decimals);
+  return fmt::format("{:.{}f} ± {:.{}f}", spread.mean, decimals, spread.deviation, decimals);
+}
+
 std::string html_table(const TextTable& table, std::optional<std::size_t> best) {
   std::string out = "<div class=\"scroll\"><table><thead>";
   for (std::size_t i = 0; i < table.size(); ++i) {

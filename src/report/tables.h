@@ -7,12 +7,17 @@
 #include <string>
 #include <vector>
 
+#include "headstart/compare.h"
+
 namespace headstart {
 
 using TextTable = std::vector<std::vector<std::string>>;
 
 // A line a row, columns two spaces apart; a character counts one column.
 std::string text_table(const TextTable& table);
+
+// "0.932 ± 0.004"; the spread only where there are several seeds.
+std::string spread_text(const Spread& spread, std::size_t seeds, int decimals = 3);
 
 // Cells are escaped. `best`: the row (the header is 0) that is highlighted.
 std::string html_table(const TextTable& table, std::optional<std::size_t> best = std::nullopt);

@@ -37,6 +37,12 @@ class Group {
   bool leads() const { return rank() == 0; }  // writes and reports
   bool alone() const { return impl_ == nullptr; }
   Share share(std::int64_t n) const;
+  // This rank's share of them.
+  template <typename T>
+  std::span<const T> part_of(std::span<const T> all) const {
+    const Share own = share(std::ssize(all));
+    return all.subspan(static_cast<std::size_t>(own.begin), static_cast<std::size_t>(own.size()));
+  }
 
   // For tensors on this device.
   void add_device(const at::Device& device) const;

@@ -89,9 +89,7 @@ const FeatureStore::Photo* FeatureStore::find(const Backbone& backbone, const Sa
 void FeatureStore::compute(Backbone& backbone, Network& network, const std::filesystem::path& root, const std::vector<Sample>& missing,
                            const ResolvedOptions& options, const FeatureProgress& progress, const Group& group) {
   const c10::NoGradGuard no_gradients;
-  const Share share = group.share(std::ssize(missing));
-  const std::span<const Sample> own =
-      std::span(missing).subspan(static_cast<std::size_t>(share.begin), static_cast<std::size_t>(share.size()));
+  const std::span<const Sample> own = group.part_of<Sample>(missing);
   const Features features = gathered(group, features_of(own, network, root, options, progress));
   if (own.size() < missing.size()) progress.advance(static_cast<std::int64_t>(missing.size() - own.size()));
   std::int64_t row = backbone.rows.defined() ? backbone.rows.size(0) : 0;

@@ -120,8 +120,7 @@ class PhotoWorkload final : public Workload {
     for (const NamedBuffer& buffer : network_.buffers()) statistics.push_back(buffer.tensor);
     group_.broadcast(statistics);
     const std::span<const Sample> all = catalog_.validation;
-    const Share share = group_.share(std::ssize(all));
-    const std::span<const Sample> own = all.subspan(static_cast<std::size_t>(share.begin), static_cast<std::size_t>(share.size()));
+    const std::span<const Sample> own = group_.part_of(all);
     ScoredSamples scored = score_samples(network_, catalog_.root, own, scoring_options(options_, callbacks), on_progress);
     if (group_.alone()) return scored;
     std::string bytes;

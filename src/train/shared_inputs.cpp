@@ -24,6 +24,10 @@ const Catalog& SharedInputs::Impl::catalog(const std::filesystem::path& photos, 
   return found != catalogs_.end() ? found->second : catalogs_[key] = scan_photos(photos, options);
 }
 
+std::shared_ptr<SharedInputs> shared_or_own(const std::shared_ptr<SharedInputs>& shared) {
+  return shared ? shared : std::make_shared<SharedInputs>(/*pixel_bytes=*/0);
+}
+
 std::pair<std::shared_ptr<const Source>, ResolvedOptions> resolve_with_source(const TrainOptions& asked, SharedInputs& shared,
                                                                               const TrainCallbacks& callbacks) {
   check_options(asked);

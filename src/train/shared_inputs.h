@@ -17,19 +17,22 @@
 namespace headstart {
 
 struct SharedInputs::Impl {
-  explicit Impl(std::int64_t pixel_bytes) : decoded(std::make_shared<DecodedPhotos>(pixel_bytes)) {}
+  explicit Impl(std::int64_t pixel_bytes) : decoded(pixel_bytes > 0 ? std::make_shared<DecodedPhotos>(pixel_bytes) : nullptr) {}
 
   // open_source() and scan_photos(), once for each distinct request.
   std::shared_ptr<const Source> source(const SourceRequest& request);
   const Catalog& catalog(const std::filesystem::path& photos, const ScanOptions& options);
 
   FeatureStore features;
-  std::shared_ptr<DecodedPhotos> decoded;
+  std::shared_ptr<DecodedPhotos> decoded;  // null where no room is given for any
 
  private:
   std::map<std::string, std::shared_ptr<const Source>> sources_;
   std::map<std::string, Catalog> catalogs_;
 };
+
+// A run of its own shares with nobody, so it keeps no decoded photos.
+std::shared_ptr<SharedInputs> shared_or_own(const std::shared_ptr<SharedInputs>& shared);
 
 // What a person asked for, checked and with every gap filled, and the source that the gaps were filled from.
 std::pair<std::shared_ptr<const Source>, ResolvedOptions> resolve_with_source(const TrainOptions& asked, SharedInputs& shared,

@@ -114,8 +114,7 @@ Preprocessing source_preprocessing(const TrainOptions& options) {
   const std::string model = source_name(options);
   const Architecture* const named = named_architecture(options.architecture, model);
   if (named != nullptr) return recipe_preprocessing(options.recipe, named->preprocessing);
-  const std::shared_ptr<SharedInputs> shared = options.shared ? options.shared : std::make_shared<SharedInputs>();
-  return recipe_preprocessing(options.recipe, shared->impl().source({.model = model})->preprocessing);
+  return recipe_preprocessing(options.recipe, shared_or_own(options.shared)->impl().source({.model = model})->preprocessing);
 }
 
 std::unique_ptr<Network> make_target_network(const Source& source, std::int64_t classes, const ResolvedOptions& options) {

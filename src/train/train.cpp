@@ -280,11 +280,6 @@ Checkpoint shared_checkpoint(const Group& group, const RunFolder& folder) {
   return checkpoint_from_bytes(group.broadcast(group.leads() ? checkpoint_bytes(folder.read()) : std::string()));
 }
 
-// A run of its own shares with nobody, so it keeps no decoded photos.
-std::shared_ptr<SharedInputs> shared_or_own(const std::shared_ptr<SharedInputs>& shared) {
-  return shared ? shared : std::make_shared<SharedInputs>(/*pixel_bytes=*/0);
-}
-
 TrainResult begin(const TrainOptions& asked, const TrainCallbacks& callbacks, const Group& group) {
   const Clock::time_point began = Clock::now();
   const std::shared_ptr<SharedInputs> shared = shared_or_own(asked.shared);
@@ -311,12 +306,15 @@ TrainResult begin(const TrainOptions& asked, const TrainCallbacks& callbacks, co
   return carry_out(run, asked.log);
 }
 
-TrainResult go_on(const ResumeOptions& asked, const TrainCallbacks& callbacks, const Group& group) {
+// Names of the run's options that differ from what the caller insists on.
+using Differing = std::function<std::vector<std::string>(const ResolvedOptions& run)>;
+
+TrainResult go_on(const ResumeOptions& asked, const TrainCallbacks& callbacks, const Group& group, const Differing& differing) {
   const Clock::time_point began = Clock::now();
   const std::filesystem::path out = std::filesystem::absolute(asked.run);
   const RunFolder folder = group.leads() ? RunFolder::open(out) : RunFolder::elsewhere(out);
   Checkpoint state = shared_checkpoint(group, folder);
-  refuse_other_options(out, differing_options(state.progress.options, asked.expected));
+  refuse_other_options(out, differing(state.progress.options));
   const std::optional<TrainResult> finished = group.leads() ? folder.finished() : std::nullopt;
   if (group.any(finished.has_value())) return finished.value_or(state.progress);
   move_run(state.progress.options, asked);
@@ -340,19 +338,13 @@ TrainResult go_on(const ResumeOptions& asked, const TrainCallbacks& callbacks, c
 TrainResult begin_or_go_on(const TrainOptions& asked, const TrainCallbacks& callbacks, const Group& group) {
   const bool is_there = group.leads() && !asked.out.empty() && RunFolder::holds_run(asked.out);
   if (!group.any(is_there)) return begin(asked, callbacks, group);
-  const ResolvedOptions wanted = resolve_with_source(asked, *shared_or_own(asked.shared), callbacks).second;
-  const RunFolder folder = group.leads() ? RunFolder::open(asked.out) : RunFolder::elsewhere(asked.out);
-  refuse_other_options(folder.path(),
-                       differing_options(shared_checkpoint(group, folder).progress.options, wanted, options_left_open(asked)));
-  ResumeOptions resume{.run = asked.out,
-                       .expected = {},
-                       .photos = {},
-                       .device = {},
-                       .distributed = asked.distributed,
-                       .shared = asked.shared,
-                       .log = asked.log};
+  const std::shared_ptr<SharedInputs> shared = shared_or_own(asked.shared);
+  const ResolvedOptions wanted = resolve_with_source(asked, *shared, callbacks).second;
+  ResumeOptions resume{
+      .run = asked.out, .expected = {}, .photos = {}, .device = {}, .distributed = asked.distributed, .shared = shared, .log = asked.log};
   if (asked.device != "auto") resume.device = asked.device;
-  return go_on(resume, callbacks, group);
+  return go_on(resume, callbacks, group,
+               [&](const ResolvedOptions& run) { return differing_options(run, wanted, options_left_open(asked)); });
 }
 
 // LibTorch's own exceptions and failed allocations become ours at the border.
@@ -399,8 +391,9 @@ TrainResult train_or_resume(const TrainOptions& options, const TrainCallbacks& c
 }
 
 TrainResult resume_training(const ResumeOptions& options, const TrainCallbacks& callbacks) {
-  return in_group(options.distributed, callbacks,
-                  [&](const Group& group, const TrainCallbacks& shared) { return go_on(options, shared, group); });
+  return in_group(options.distributed, callbacks, [&](const Group& group, const TrainCallbacks& shared) {
+    return go_on(options, shared, group, [&](const ResolvedOptions& run) { return differing_options(run, options.expected); });
+  });
 }
 
 }  // namespace headstart
