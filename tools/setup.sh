@@ -46,6 +46,8 @@ install_packages() {
   fi
   # Photos of the demo weigh 160 MB and are worth having without the game that recommends them.
   "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq
+  # clang's sanitizer libraries: a package of their own on Debian 12, part of clang's on Ubuntu 22.04.
+  if ((tests)) && apt-cache show libclang-rt-dev > /dev/null 2>&1; then missing+=(libclang-rt-dev); fi
   "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null
 }
 

@@ -60,7 +60,7 @@ TEST(Zip, NamedCorruptionsAreRefused) {
   };
   for (const auto& [name, damage] : cases) {
     SCOPED_TRACE(name);
-    expect_contains(error_of([&] { read_torch_zip(bytes_of(damage.first)); }), damage.second);
+    expect_contains(error_of([&file = damage.first] { read_torch_zip(bytes_of(file)); }), damage.second);
   }
 }
 

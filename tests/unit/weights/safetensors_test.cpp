@@ -162,7 +162,7 @@ TEST(Safetensors, NamedCorruptionsAreRefused) {
   };
   for (const auto& [name, damage] : cases) {
     SCOPED_TRACE(name);
-    expect_contains(error_of([&] { read_safetensors(bytes_of(damage.first)); }), damage.second);
+    expect_contains(error_of([&file = damage.first] { read_safetensors(bytes_of(file)); }), damage.second);
   }
 }
 

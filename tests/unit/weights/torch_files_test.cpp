@@ -53,7 +53,7 @@ TEST(TorchFiles, WhatIsNoStateDictIsRefusedWithAdvice) {
   };
   for (const auto& [name, reason] : reasons) {
     SCOPED_TRACE(name);
-    const std::string message = error_of([&] { read_weights(golden_dir() / name); });
+    const std::string message = error_of([path = golden_dir() / name] { read_weights(path); });
     expect_contains(message, reason);
     expect_contains(message, name);
   }
