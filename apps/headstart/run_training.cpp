@@ -1,5 +1,8 @@
 #include "run_training.h"
 
+#include <fmt/format.h>
+
+#include "headstart/distributed.h"
 #include "headstart/error.h"
 #include "interrupt.h"
 #include "log.h"
@@ -16,6 +19,12 @@ TrainResult carry_out(const TrainOptions& options, Context& context) {
 }
 
 void with_going_on(Context& context, const std::function<void()>& work) {
+  if (const std::optional<Distributed> group = distributed_from_environment()) {
+    throw Error(ErrorCategory::kUsage,
+                fmt::format("the environment makes this process rank {} of {}, but this command carries out its trainings one after the "
+                            "other in one process; start it alone, with RANK and SLURM_PROCID unset (docs/distributed.md)",
+                            group->rank, group->world_size));
+  }
   set_interrupt_notice("Stopping after this step with a checkpoint; Ctrl-C again ends at once.");
   try {
     work();

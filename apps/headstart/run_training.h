@@ -9,7 +9,8 @@ namespace headstart::cli {
 // Shown as `train` shows its run. Throws Error(kUsage) naming the options that the run in options.out was begun with otherwise.
 TrainResult carry_out(const TrainOptions& options, Context& context);
 
-// Runs `work`; when it is interrupted, says so and how to go on: the same command again.
+// Runs `work`; when it is interrupted, says so and how to go on: the same command again. Throws Error(kUsage) in a process that the
+// environment makes one of a group: each would carry out all the trainings, into the same folders.
 void with_going_on(Context& context, const std::function<void()>& work);
 
 }  // namespace headstart::cli

@@ -162,6 +162,21 @@ TEST(Launch, MistakesAreNamed) {
   EXPECT_FALSE(std::filesystem::exists(out));
 }
 
+TEST(Launch, CommandsOfManyTrainingsAreNoRanks) {
+  const TempDir folder;
+  const std::filesystem::path out = folder / "out";
+  const Variables variables = rank_variables(1, 2, "127.0.0.1", free_port());
+  const std::string photos = training(out)[1];
+  const std::vector<std::vector<std::string>> commands = {{"book", "--data", photos, "--out", out.string()},
+                                                          {"sweep", photos, "--lr", "0.1,1", "--out", out.string()},
+                                                          {"compare", photos, "--runs", "head,finetune", "--out", out.string()}};
+  for (const std::vector<std::string>& command : commands) {
+    SCOPED_TRACE(command.front());
+    refused(run(command, {.environment = variables}), ErrorCategory::kUsage, {"rank 1 of 2", "start it alone"});
+    EXPECT_FALSE(std::filesystem::exists(out));
+  }
+}
+
 TEST(Launch, DevicesCpuIsOneProcess) {
   const TempDir folder;
   const Outcome outcome = run(joined(training(folder / "run"), {"--devices", "cpu", "--recipe", "head"}));
