@@ -106,7 +106,7 @@ def headstart_book(arguments, seeds):
 
 def finished_headstart(arguments, seed, scratch):
     run = arguments.out / "headstart" / f"{'scratch' if scratch else 'finetuned'}-seed{seed}"
-    last = json.loads((run / "run.json").read_text())["epochs"][-1]
+    last = json.loads((run / "run.json").read_text())["history"][-1]
     return {"loss": last["train_loss"], "train": last["train_top1"], "test": last["validation_top1"], "rate": last["photos_per_second"]}
 
 

@@ -11,6 +11,7 @@ namespace {
 std::string end_text(const SweepRun& run) {
   if (run.diverged) return fmt::format("diverged at step {}, epoch {}", run.diverged->step, run.diverged->epoch);
   const TrainResult& result = *run.result;
+  if (result.history.empty()) return fmt::format("validation accuracy {}", human_percent(result.validation.metrics.top1));
   return fmt::format("validation accuracy {}, {} epoch {} of {}", human_percent(result.validation.metrics.top1),
                      result.options.keep == Keep::kLast ? "kept" : "best", result.best_epoch, result.history.size());
 }

@@ -86,7 +86,8 @@ void add_recipe_options(CLI::App& command, TrainOptions& options) {
   const auto group = [](CLI::Option* option) { option->group("Training"); };
   group(add_choice(
       command, "--recipe", options.recipe, kRecipes,
-      "finetune trains all layers; head only a new output layer, on features that are computed once; book-pytorch and book-gluon are "
+      "finetune trains all layers; head fits only a new output layer, to features that are computed once (by steps with --epochs, --lr, "
+      "--optimizer and their like); book-pytorch and book-gluon are "
       "the chapter's own, see docs/book.md (default: finetune)"));
   group(command.add_flag("--scratch", options.scratch,
                          "Train from random weights: only the architecture of --model is taken (default: from its weights)"));
@@ -96,7 +97,7 @@ void add_recipe_options(CLI::App& command, TrainOptions& options) {
   group(
       add_count(command, "--epochs", options.epochs, 0,
                 fmt::format("Passes over the training photos; 0 trains nothing and scores the network as it starts (default: finetune {}, "
-                            "head {})",
+                            "head 0, by steps {})",
                             tune.epochs, head.epochs)));
   group(add_count(command, "--batch-size", options.batch_size, 1,
                   fmt::format("Photos a step (default: finetune {}, head {})", tune.batch_size, head.batch_size)));

@@ -50,9 +50,14 @@ std::string photos_text(const ResolvedOptions& options, const Catalog& catalog) 
 }
 
 std::string recipe_text(const ResolvedOptions& options) {
-  std::string text =
-      fmt::format("{}: {}, batch size {}, {}, learning rate {:g}", word_of(kRecipes, options.recipe), count_text(options.epochs, "epoch"),
-                  options.batch_size, options.optimizer == OptimizerKind::kSgd ? "SGD" : "AdamW", options.lr);
+  const std::string_view recipe = word_of(kRecipes, options.recipe);
+  if (options.epochs == 0) {
+    return fmt::format(
+        "{}: {}", recipe,
+        options.head_init == HeadInit::kProbe ? "the output layer is fitted to the photos' features" : "0 epochs, nothing is trained");
+  }
+  std::string text = fmt::format("{}: {}, batch size {}, {}, learning rate {:g}", recipe, count_text(options.epochs, "epoch"),
+                                 options.batch_size, options.optimizer == OptimizerKind::kSgd ? "SGD" : "AdamW", options.lr);
   if (options.loss == LossReduction::kSum) text += " of summed losses";
   if (options.head_lr_multiplier != 1) text += fmt::format(" (new layer {:g}x)", options.head_lr_multiplier);
   if (options.schedule == LearningRateShape::kConstant) text += ", constant";
@@ -107,6 +112,7 @@ TrainCallbacks TrainView::callbacks() {
   callbacks.on_step = [this](const StepProgress& step) { on_step(step); };
   callbacks.should_stop = interrupted;
   if (!only_progress_of_.empty()) return callbacks;
+  callbacks.on_head_fit = [this](const TrainResult& so_far) { on_head_fit(so_far); };
   callbacks.on_epoch = [this](const EpochRecord& epoch) { on_epoch(epoch); };
   callbacks.on_curve = [this](const TrainResult& so_far) { on_curve(so_far); };
   return callbacks;
@@ -150,6 +156,17 @@ void TrainView::on_step(const StepProgress& step) {
   progress(fmt::format("Epoch {}/{}", step.epoch, step.epochs)).update(step.photos_done, step.photos_total, extra);
 }
 
+void TrainView::on_head_fit(const TrainResult& so_far) {
+  progress_.reset();
+  const auto chosen =
+      std::find_if(so_far.head_trials.begin(), so_far.head_trials.end(), [](const HeadTrial& trial) { return trial.chosen; });
+  const std::string choice = so_far.head_trials.size() > 1 ? fmt::format(", the best of {}", so_far.head_trials.size()) : "";
+  console_.say(fmt::format("output layer fitted to the photos' features  train loss {:.3f} {:>6}  {} loss {:.3f} {}  (penalty {:g}{})",
+                           so_far.start->train_loss, human_percent(so_far.start->train_top1), scored_, so_far.start->validation_loss,
+                           console_.paint().bold(fmt::format("{:>6}", human_percent(so_far.start->validation_top1))), chosen->penalty,
+                           choice));
+}
+
 void TrainView::on_epoch(const EpochRecord& epoch) {
   progress_.reset();
   const Paint& paint = console_.paint();
@@ -179,7 +196,12 @@ std::string outcome_text(const TrainResult& result, const Paint& paint) {
   std::string text = accuracy_line(fmt::format("{} accuracy", to_string(result.options.score)), result.validation.metrics, paint);
   if (result.test) text += accuracy_line("test accuracy", result.test->metrics, paint);
   if (result.history.empty()) {
-    text += fmt::format("{:<20} none: the network as it starts, {} in all\n", "epochs", human_seconds(result.seconds));
+    text +=
+        fmt::format("{:<20} none: {}, {} in all\n", "epochs",
+                    result.head_trials.empty() ? "the network as it starts" : "the output layer was fitted", human_seconds(result.seconds));
+  } else if (result.best_epoch == 0) {
+    text += fmt::format("{:<20} none of {} beat the fitted output layer, {} in all\n", "best epoch", result.history.size(),
+                        human_seconds(result.seconds));
   } else {
     text += fmt::format("{:<20} {} of {}, {} in all\n", result.options.keep == Keep::kLast ? "kept epoch" : "best epoch", result.best_epoch,
                         result.history.size(), human_seconds(result.seconds));

@@ -34,6 +34,7 @@ class TrainView {
   void on_start(const ResolvedOptions& options, const Catalog& catalog);
   void on_stage(Stage stage, std::int64_t done, std::int64_t total);
   void on_step(const StepProgress& step);
+  void on_head_fit(const TrainResult& so_far);
   void on_epoch(const EpochRecord& epoch);
   void on_curve(const TrainResult& so_far);
   Progress& progress(const std::string& stage);

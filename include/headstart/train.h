@@ -29,8 +29,10 @@ namespace headstart {
 
 // A recipe is a set of defaults (recipe_defaults); any of them can be overridden.
 enum class Recipe {
-  kFinetune,     // all layers; the head at head_lr_multiplier times the backbone's learning rate; warm-up, then cosine to zero
-  kHead,         // backbone frozen and in evaluation mode, its features computed once, only the output layer is trained
+  kFinetune,  // all layers; the head at head_lr_multiplier times the backbone's learning rate; warm-up, then cosine to zero
+  // Backbone frozen and in evaluation mode, its features computed once; only the output layer is new. It is fitted to the features
+  // (HeadInit::kProbe), or trained by steps where epochs or anything that steps have (lr, optimizer, batch_size, …) is asked for.
+  kHead,
   kBookPytorch,  // Dive into Deep Learning 13.2, PyTorch track: plain SGD at a constant rate on summed losses; docs/book.md
   kBookGluon,    // the same chapter's Gluon track: gradients averaged, every weight Xavier, decay on every parameter
 };
@@ -52,7 +54,8 @@ enum class HeadInit {
   kXavier,  // weight uniform within sqrt(6 / (features + classes))
   kZero,
   kClass,  // the source's output rows of the classes of the same name (TrainOptions::head_class); docs/recipes.md on those without
-  kProbe,  // fitted to the training photos' features before the first step: logistic regression
+  kProbe,  // fitted to the training photos' features before the first step: logistic regression, its penalty chosen on the validation
+           // photos
 };
 enum class HeadBias { kZero, kUniform };       // its bias: zero, or uniform within 1/sqrt(features), as PyTorch's Linear
 enum class Keep { kBest, kLast };              // which epoch's weights become the model
@@ -205,9 +208,18 @@ struct ResolvedOptions {
   Augmentation augmentation;
 };
 
+// A fit of the output layer under HeadInit::kProbe, with one penalty.
+struct HeadTrial {
+  double penalty = 0;          // L2, on the mean squared weight times half the features' variance
+  double train_loss = 0;       // mean cross-entropy without the penalty; weighted where the run weighs classes, as the next
+  double validation_loss = 0;  // 0 where no validation photo may choose (EpochScore::kTest) or none can be read
+  double validation_top1 = 0;
+  bool chosen = false;  // lowest validation loss
+};
+
 // One line of log.csv.
 struct EpochRecord {
-  int epoch = 0;          // 1-based
+  int epoch = 0;          // 1-based; 0: before the first step
   double train_loss = 0;  // mean over the epoch's photos, in training mode, each batch scored before its own update
   double train_top1 = 0;
   double validation_loss = 0;
@@ -244,6 +256,7 @@ struct TrainResult;
 struct TrainCallbacks {
   std::function<void(const ResolvedOptions&, const Catalog&)> on_start;
   std::function<void(Stage, std::int64_t done, std::int64_t total)> on_stage;  // progress of the stages other than kTrain
+  std::function<void(const TrainResult&)> on_head_fit;                         // head_trials and start are there
   std::function<void(const StepProgress&)> on_step;
   std::function<void(const EpochRecord&)> on_epoch;
   std::function<void(const TrainResult&)> on_curve;  // a new point of the curve, or a new epoch: history and curve so far
@@ -260,9 +273,11 @@ struct TrainResult {
   ResolvedOptions options;
   std::vector<std::string> classes;
   std::vector<HeadSource> head_sources;  // by class; empty but under HeadInit::kClass
+  std::vector<HeadTrial> head_trials;    // strongest penalty first; empty but under HeadInit::kProbe
+  std::optional<EpochRecord> start;      // the fitted network before the first step, under HeadInit::kProbe; a rival of the epochs
   std::vector<EpochRecord> history;
   std::vector<TrainingPoint> curve;
-  int best_epoch = 0;               // whose weights the model file holds; 0: the first ones, of a run without epochs
+  int best_epoch = 0;               // whose weights the model file holds; 0: the first ones, of a run without a better epoch
   Evaluation validation;            // of the best epoch; with EpochScore::kTest of the test photos
   std::optional<Evaluation> test;   // when there is a test folder; scored once, with the best epoch
   std::vector<Problem> unreadable;  // photos that were skipped

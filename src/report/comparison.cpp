@@ -27,10 +27,9 @@ struct Row {
 };
 
 Row row_of(const ComparedRuns& runs) {
-  const auto last = [](const TrainResult& run) { return run.history.empty() ? EpochRecord{} : run.history.back(); };
   return {.accuracy = spread_over(runs, compared_accuracy),
-          .train_loss = spread_over(runs, [&](const TrainResult& run) { return last(run).train_loss; }),
-          .train_top1 = spread_over(runs, [&](const TrainResult& run) { return last(run).train_top1; }),
+          .train_loss = spread_over(runs, [](const TrainResult& run) { return last_record(run).train_loss; }),
+          .train_top1 = spread_over(runs, [](const TrainResult& run) { return last_record(run).train_top1; }),
           .speed = spread_over(runs, examples_per_second),
           .seconds = spread_over(runs, [](const TrainResult& run) { return run.seconds; })};
 }

@@ -34,17 +34,18 @@ std::string page_header(const ReportContext& context) {
   const TrainResult& result = context.result;
   const std::string line =
       fmt::format("{} {} on {} from <span class=\"path\">{}</span>", html_name(result.options.architecture),
-                  result.history.empty()                   ? "without training"
-                  : result.options.scratch                 ? "from scratch, trained"
-                  : result.options.recipe == Recipe::kHead ? "with a new head, trained"
-                                                           : "fine-tuned",
+                  result.history.empty() && result.head_trials.empty() ? "without training"
+                  : result.history.empty()                             ? "with a new output layer, fitted"
+                  : result.options.scratch                             ? "from scratch, trained"
+                  : result.options.recipe == Recipe::kHead             ? "with a new head, trained"
+                                                                       : "fine-tuned",
                   counted(static_cast<std::int64_t>(result.classes.size()), "class", "classes"), html_name(result.options.photos.string()));
   return fmt::format(
       "<header><div class=\"label\">headstart report</div><h1>{}</h1><p class=\"soft\">{}</p><nav aria-label=\"Sections\">"
-      "{}<a href=\"#classes\">Classes</a><a href=\"#confusion\">Confusions</a><a href=\"#mistakes\">Mistakes</a>"
+      "{}{}<a href=\"#classes\">Classes</a><a href=\"#confusion\">Confusions</a><a href=\"#mistakes\">Mistakes</a>"
       "<a href=\"#photos\">Photos</a>{}<a href=\"#use\">Use it</a><a href=\"#options\">Options</a></nav></header>",
-      html_name(run_name(result)), line, result.history.empty() ? "" : "<a href=\"#curves\">Training</a>",
-      result.history.empty() ? "" : "<a href=\"#speed\">Speed</a>");
+      html_name(run_name(result)), line, result.head_trials.empty() ? "" : "<a href=\"#head\">Output layer</a>",
+      result.history.empty() ? "" : "<a href=\"#curves\">Training</a>", result.history.empty() ? "" : "<a href=\"#speed\">Speed</a>");
 }
 
 }  // namespace
@@ -84,7 +85,8 @@ std::string html_report(const TrainResult& result, const std::filesystem::path& 
                               .held_out_name = tested ? "test" : to_string(result.options.score),
                               .provenance = provenance_of(result)};
   std::string page = page_start(run_name(result));
-  page += page_header(context) + "<main>\n" + headline_section(context) + curves_section(context) + classes_section(context);
+  page += page_header(context) + "<main>\n" + headline_section(context) + head_section(context) + curves_section(context) +
+          classes_section(context);
   page += confusion_section(context) + mistakes_section(context) + photos_section(context) + speed_section(context);
   page += usage_section(context) + options_section(context);
   return page + "</main>\n" + page_end();

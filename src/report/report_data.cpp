@@ -115,6 +115,10 @@ std::string epoch_table(const TrainResult& result) {
 
 }  // namespace
 
+EpochRecord last_record(const TrainResult& result) {
+  return result.history.empty() ? result.start.value_or(EpochRecord{}) : result.history.back();
+}
+
 MeanSpeed mean_speed(const std::vector<EpochRecord>& history) {
   double photos = 0;
   double waited = 0;

@@ -52,11 +52,14 @@ std::string facts(const ReportContext& context) {
   out += result.classes.size() > 5 ? fact("Top-5 accuracy", html_percent(metrics.top5), "the label is among five")
                                    : fact("Mean loss", html_number(metrics.mean_loss), "cross-entropy, nats");
   if (result.history.empty()) {
-    out += fact("Epochs", "0", "the network as it started");
+    out += result.head_trials.empty() ? fact("Epochs", "0", "the network as it started")
+                                      : fact("Output layer", "fitted", "to features, without an epoch");
     return out + fact("Time", human_seconds(result.seconds), html_text(result.options.device)) + "</dl>";
   }
   out += fact("Best epoch", fmt::format("{} of {}", result.best_epoch, result.history.size()),
-              result.options.keep == Keep::kLast ? "the last one is kept" : "by validation accuracy");
+              result.options.keep == Keep::kLast ? "the last one is kept"
+              : result.best_epoch == 0           ? "none beat the fitted output layer"
+                                                 : "by validation accuracy");
   out += fact("Training time", human_seconds(result.seconds), html_text(result.options.device));
   out += fact("Photos a second", fmt::format("{:.{}f}", speed.photos_per_second, speed.photos_per_second < 100 ? 1 : 0),
               fmt::format("{} of the time waiting", html_percent(speed.wait_share)));
@@ -65,6 +68,7 @@ std::string facts(const ReportContext& context) {
 
 ChartSeries series_of(const TrainResult& result, std::string_view name, double EpochRecord::*field) {
   ChartSeries series{.name = std::string(name), .points = {}};
+  if (result.start) series.points.push_back({0, *result.start.*field});
   for (const EpochRecord& epoch : result.history) series.points.push_back({static_cast<double>(epoch.epoch), epoch.*field});
   return series;
 }
@@ -82,6 +86,25 @@ std::string chart_figure(const TrainResult& result, LineChart chart, double Epoc
 
 std::string headline_section(const ReportContext& context) {
   return fmt::format("<div class=\"hero\">{}{}</div>", accuracy_figure(context), facts(context));
+}
+
+std::string head_section(const ReportContext& context) {
+  const TrainResult& result = context.result;
+  if (result.head_trials.empty()) return {};
+  std::string rows;
+  for (const HeadTrial& trial : result.head_trials) {
+    rows +=
+        fmt::format("<tr{}><th class=\"left\">{:g}</th><td>{}</td><td>{}</td><td>{}</td></tr>", trial.chosen ? " class=\"best\"" : "",
+                    trial.penalty, html_number(trial.train_loss), html_number(trial.validation_loss), html_percent(trial.validation_top1));
+  }
+  const std::string_view choice =
+      result.head_trials.size() > 1 ? "Of these penalties on its weights, the one with the lowest loss on the validation photos was taken."
+                                    : "";
+  return section("head", "Output layer",
+                 fmt::format("<p class=\"soft\">Fitted to the features that the source network computes of the training photos: a "
+                             "logistic regression. {}</p><div class=\"scroll\"><table><thead><tr><th>penalty</th><th>training loss</th>"
+                             "<th>validation loss</th><th>accuracy</th></tr></thead><tbody>{}</tbody></table></div>",
+                             choice, rows));
 }
 
 std::string curves_section(const ReportContext& context) {

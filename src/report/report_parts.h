@@ -28,6 +28,7 @@ struct ReportContext {
 std::string report_style();  // the style sheet, without <style>
 
 std::string headline_section(const ReportContext& context);
+std::string head_section(const ReportContext& context);
 std::string curves_section(const ReportContext& context);
 std::string classes_section(const ReportContext& context);
 std::string confusion_section(const ReportContext& context);
@@ -47,6 +48,8 @@ struct MeanSpeed {
   double wait_share = 0;  // of the time, for the loader
 };
 MeanSpeed mean_speed(const std::vector<EpochRecord>& history);  // every epoch by its length
+// The last epoch's, or of a run without epochs its fitted network's; zeros where there is neither.
+EpochRecord last_record(const TrainResult& result);
 std::string section(std::string_view id, std::string_view title, std::string_view body);
 // "1 photo", "2 photos".
 std::string counted(std::int64_t count, std::string_view singular, std::string_view plural);

@@ -13,7 +13,7 @@ namespace headstart {
 namespace {
 
 // Frozen: a run of another format is refused.
-constexpr std::int64_t kFormat = 3;
+constexpr std::int64_t kFormat = 4;
 constexpr std::int64_t kMostPhotos = std::numeric_limits<std::int64_t>::max();
 constexpr int kMostCount = std::numeric_limits<int>::max();
 
@@ -43,9 +43,9 @@ Json epoch_to_json(const EpochRecord& epoch) {
           {"best", epoch.best}};
 }
 
-EpochRecord epoch_from_json(const Json& json, const std::string& where) {
+EpochRecord epoch_from_json(const Json& json, const std::string& where, int first) {
   const auto number = [&](const char* name) { return number_member(json, where, name); };
-  return {.epoch = static_cast<int>(whole_from_json(json_member(json, where, "epoch"), where + ".epoch", 1, kMostCount)),
+  return {.epoch = static_cast<int>(whole_from_json(json_member(json, where, "epoch"), where + ".epoch", first, kMostCount)),
           .train_loss = number("train_loss"),
           .train_top1 = number("train_top1"),
           .validation_loss = number("validation_loss"),
@@ -56,6 +56,23 @@ EpochRecord epoch_from_json(const Json& json, const std::string& where) {
           .photos_per_second = number("photos_per_second"),
           .loader_wait_share = number("loader_wait_share"),
           .best = truth_from_json(json_member(json, where, "best"), where + ".best")};
+}
+
+Json head_trial_to_json(const HeadTrial& trial) {
+  return {{"penalty", number_to_json(trial.penalty)},
+          {"train_loss", number_to_json(trial.train_loss)},
+          {"validation_loss", number_to_json(trial.validation_loss)},
+          {"validation_top1", number_to_json(trial.validation_top1)},
+          {"chosen", trial.chosen}};
+}
+
+HeadTrial head_trial_from_json(const Json& json, const std::string& where) {
+  const auto number = [&](const char* name) { return number_member(json, where, name); };
+  return {.penalty = number("penalty"),
+          .train_loss = number("train_loss"),
+          .validation_loss = number("validation_loss"),
+          .validation_top1 = number("validation_top1"),
+          .chosen = truth_from_json(json_member(json, where, "chosen"), where + ".chosen")};
 }
 
 Json point_to_json(const TrainingPoint& point) {
@@ -180,6 +197,9 @@ std::string run_to_json(const TrainResult& result) {
   json["seconds"] = number_to_json(result.seconds);
   json["model_file"] = text_to_json(result.model_file.string());
   json["report_file"] = text_to_json(result.report_file.string());
+  json["head_trials"] = Json::array();
+  for (const HeadTrial& trial : result.head_trials) json["head_trials"].push_back(head_trial_to_json(trial));
+  json["start"] = result.start ? epoch_to_json(*result.start) : Json(nullptr);
   json["history"] = Json::array();
   for (const EpochRecord& epoch : result.history) json["history"].push_back(epoch_to_json(epoch));
   json["curve"] = Json::array();
@@ -199,8 +219,12 @@ TrainResult run_from_json(const std::string& text) {
   for (const Json& name : array_member(json, "", "classes")) result.classes.push_back(text_from_json(name, "classes"));
   result.head_sources = head_sources_from_json(array_member(json, "", "head_sources"), result.classes.size());
   result.data_fingerprint = text_from_json(json_member(json, "", "data_fingerprint"), "data_fingerprint");
+  for (const Json& trial : array_member(json, "", "head_trials")) {
+    result.head_trials.push_back(head_trial_from_json(trial, path_of("head_trials", result.head_trials.size())));
+  }
+  if (const Json& start = json_member(json, "", "start"); !start.is_null()) result.start = epoch_from_json(start, "start", 0);
   for (const Json& epoch : array_member(json, "", "history")) {
-    result.history.push_back(epoch_from_json(epoch, path_of("history", result.history.size())));
+    result.history.push_back(epoch_from_json(epoch, path_of("history", result.history.size()), 1));
   }
   for (const Json& point : array_member(json, "", "curve")) {
     result.curve.push_back(point_from_json(point, path_of("curve", result.curve.size())));

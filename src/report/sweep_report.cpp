@@ -68,8 +68,8 @@ Spread spread_over(const SweepOutcome& outcome, const Figure& figure) {
 
 double validation_top1(const TrainResult& run) { return run.validation.metrics.top1; }
 double validation_loss(const TrainResult& run) { return run.validation.metrics.mean_loss; }
-double train_loss(const TrainResult& run) { return run.history.empty() ? 0 : run.history.back().train_loss; }
-double train_top1(const TrainResult& run) { return run.history.empty() ? 0 : run.history.back().train_top1; }
+double train_loss(const TrainResult& run) { return last_record(run).train_loss; }
+double train_top1(const TrainResult& run) { return last_record(run).train_top1; }
 
 std::string figure_text(const SweepOutcome& outcome, const Spread& spread) {
   const bool none = std::none_of(outcome.runs.begin(), outcome.runs.end(), [](const SweepRun& run) { return run.result.has_value(); });

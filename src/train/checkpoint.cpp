@@ -65,8 +65,9 @@ void expect_finite(const StateDict& weights) {
 }
 
 bool best_is_current(const Checkpoint& checkpoint) {
-  return checkpoint.progress.best_epoch > 0 && checkpoint.position.batch == 0 &&
-         checkpoint.position.epoch == checkpoint.progress.best_epoch;
+  const TrainResult& progress = checkpoint.progress;
+  const bool has_best = progress.best_epoch > 0 || progress.start || progress.options.epochs == 0;
+  return has_best && checkpoint.position.batch == 0 && checkpoint.position.epoch == progress.best_epoch;
 }
 
 const std::string& metadata(const StateDict& file, const std::string& key) {

@@ -14,9 +14,12 @@
 namespace headstart {
 namespace {
 
-// The probe's penalty over the features' variance. With ResNet-18 on hot dogs the best of 1e-4 to 3e-2 for 320 and for 1,600 photos, and as
-// good as any for 16 and 64 (docs/recipes.md).
-constexpr double kProbePenalty = 3e-4;
+// Of the features' variance, strongest first: a fit under one is a good start for the next. One that suits most is taken where nothing may
+// choose: with ResNet-18 on hot dogs the best for 320 and for 1,600 photos, and as good as any for 16 and 64 (docs/recipes.md).
+constexpr double kPenalties[] = {1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5};
+constexpr double kUsualPenalty = 3e-4;
+// Penalties are compared by their third digit of loss; the chosen one's fit is then carried to its end.
+constexpr double kTrialGradient = 1e-4;
 
 at::Tensor source_tensor(const Source& source, const char* part, at::IntArrayRef shape) {
   const std::string name = fmt::format("{}.{}", source.architecture->head_prefix, part);
@@ -51,6 +54,41 @@ void copy_rows(const at::Tensor& rows, const at::Tensor& out, const std::vector<
   }
 }
 
+void expect_usable(const FeatureTable& train) {
+  if (train.labels.empty()) throw Error(ErrorCategory::kData, "output layer: not one of the training photos can be read");
+  if (!train.rows.isfinite().all().item<bool>()) {
+    throw Error(ErrorCategory::kTraining,
+                "output layer: the training photos' features are not finite, so nothing can be fitted to them; check the source "
+                "weights, or choose float32");
+  }
+}
+
+LabelledFeatures labelled(const Network& network, const FeatureTable& table, const at::Tensor& class_weights) {
+  return {
+      .features = table.rows, .labels = at::tensor(table.labels, at::kLong), .classes = network.classes(), .class_weights = class_weights};
+}
+
+// Under one penalty after the other, until two in a row are no better on the validation photos; the last fit is the chosen one's.
+LogisticFit choose_penalty(const LabelledFeatures& train, const LabelledFeatures& validation, double variance,
+                           std::vector<HeadTrial>& trials) {
+  constexpr int kMostWithoutGain = 2;
+  LogisticFit fit, best;
+  std::size_t chosen = 0;
+  for (const double penalty : kPenalties) {
+    fit = fit_logistic(train, penalty * variance, trials.empty() ? nullptr : &fit, kTrialGradient);
+    const LogisticScore score = score_logistic(fit, validation);
+    trials.push_back({.penalty = penalty, .train_loss = fit.loss, .validation_loss = score.loss, .validation_top1 = score.top1});
+    if (trials.size() == 1 || score.loss < trials[chosen].validation_loss) {
+      chosen = trials.size() - 1;
+      best = fit;
+    } else if (trials.size() - chosen > kMostWithoutGain) {
+      break;
+    }
+  }
+  trials[chosen].chosen = true;
+  return best;
+}
+
 }  // namespace
 
 void copy_head_rows(Network& network, const Source& source, const std::vector<HeadSource>& sources) {
@@ -65,25 +103,32 @@ bool needs_head_fit(const ResolvedOptions& options, const std::vector<HeadSource
   return options.head_init == HeadInit::kProbe || (options.head_init == HeadInit::kClass && !without_row(sources).empty());
 }
 
-void fit_head(Network& network, const FeatureTable& train, const std::vector<HeadSource>& sources, const at::Tensor& class_weights) {
-  if (train.labels.empty()) throw Error(ErrorCategory::kData, "output layer: not one of the training photos can be read");
-  if (!train.rows.isfinite().all().item<bool>()) {
-    throw Error(ErrorCategory::kTraining,
-                "output layer: the training photos' features are not finite, so nothing can be fitted to them; check the source "
-                "weights, or choose float32");
-  }
+void fit_head_biases(Network& network, const HeadFitPhotos& photos, const std::vector<HeadSource>& sources) {
   const c10::NoGradGuard no_gradients;
-  const at::Tensor labels = at::tensor(train.labels, at::kLong);
-  const at::Tensor &weight = network.head_tensor(ParameterRole::kWeight), &bias = network.head_tensor(ParameterRole::kBias);
-  if (sources.empty()) {
-    const LogisticFit fit =
-        fit_logistic({.features = train.rows, .labels = labels, .classes = network.classes(), .class_weights = class_weights},
-                     kProbePenalty * feature_variance(train.rows));
-    weight.copy_(fit.weight);
-    bias.copy_(fit.bias);
+  expect_usable(photos.train);
+  const at::Tensor& bias = network.head_tensor(ParameterRole::kBias);
+  const at::Tensor labels = at::tensor(photos.train.labels, at::kLong);
+  bias.add_(fit_biases(network.head(photos.train.rows), labels, without_row(sources), photos.class_weights).to(bias.options()));
+}
+
+std::vector<HeadTrial> fit_head(Network& network, const HeadFitPhotos& photos) {
+  const c10::NoGradGuard no_gradients;
+  expect_usable(photos.train);
+  const LabelledFeatures train = labelled(network, photos.train, photos.class_weights);
+  const double variance = feature_variance(train.features);
+  std::vector<HeadTrial> trials;
+  LogisticFit fit;
+  if (photos.validation != nullptr && !photos.validation->labels.empty()) {
+    fit = choose_penalty(train, labelled(network, *photos.validation, photos.class_weights), variance, trials);
+    const auto chosen = std::find_if(trials.begin(), trials.end(), [](const HeadTrial& trial) { return trial.chosen; });
+    fit = fit_logistic(train, chosen->penalty * variance, &fit);
   } else {
-    bias.add_(fit_biases(network.head(train.rows), labels, without_row(sources), class_weights).to(bias.options()));
+    fit = fit_logistic(train, kUsualPenalty * variance);
+    trials.push_back({.penalty = kUsualPenalty, .train_loss = fit.loss, .chosen = true});
   }
+  network.head_tensor(ParameterRole::kWeight).copy_(fit.weight);
+  network.head_tensor(ParameterRole::kBias).copy_(fit.bias);
+  return trials;
 }
 
 }  // namespace headstart

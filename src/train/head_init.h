@@ -30,8 +30,14 @@ void copy_head_rows(Network& network, const Source& source, const std::vector<He
 // Whether something is fitted before the first step: with kProbe the whole output layer, with kClass the biases of the classes without a
 // row.
 bool needs_head_fit(const ResolvedOptions& options, const std::vector<HeadSource>& sources);
-// `sources` empty: kProbe. class_weights: float [classes], or undefined. Throws Error(kData) where no photo could be read, Error(kTraining)
-// for features that are not finite.
-void fit_head(Network& network, const FeatureTable& train, const std::vector<HeadSource>& sources, const at::Tensor& class_weights);
+
+struct HeadFitPhotos {
+  const FeatureTable& train;
+  const FeatureTable* validation = nullptr;  // whose loss chooses the penalty; nullptr: one that suits most is taken
+  at::Tensor class_weights;                  // float [classes], or undefined: 1
+};
+// Both throw Error(kData) where no training photo could be read, Error(kTraining) for features that are not finite.
+void fit_head_biases(Network& network, const HeadFitPhotos& photos, const std::vector<HeadSource>& sources);  // kClass
+std::vector<HeadTrial> fit_head(Network& network, const HeadFitPhotos& photos);                               // kProbe
 
 }  // namespace headstart

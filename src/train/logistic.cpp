@@ -42,7 +42,7 @@ double feature_variance(const at::Tensor& features) {
 
 // Features are centred, which the free biases make up for, and scaled by one number, which the penalty makes up for: the same problem,
 // whose Hessian is better conditioned.
-LogisticFit fit_logistic(const LabelledFeatures& data, double l2) {
+LogisticFit fit_logistic(const LabelledFeatures& data, double l2, const LogisticFit* start, double gradient_norm) {
   const c10::NoGradGuard no_gradients;
   const at::Tensor labels = data.labels.to(at::kCPU), shares = photo_shares(labels, data.class_weights);
   const at::Tensor features = plain(data.features), mean = features.mean(0);
@@ -59,13 +59,23 @@ LogisticFit fit_logistic(const LabelledFeatures& data, double l2) {
     return ValueAndGradient{.value = loss.value + penalty / 2 * weight.square().sum().item<double>(),
                             .gradient = at::cat({by_weight.flatten(), loss.gradient.sum(0)})};
   };
-  const Minimum minimum = minimise(objective, at::zeros({classes * (width + 1)}, at::kDouble));
+  at::Tensor first = at::zeros({classes * (width + 1)}, at::kDouble);
+  if (start != nullptr) first = at::cat({(start->weight * scale).flatten(), start->bias + start->weight.mv(mean)});
+  const Minimum minimum = minimise(objective, first, {.gradient_norm = gradient_norm});
   LogisticFit fit{.weight = weight_of(minimum.x) / scale};
   fit.bias = bias_of(minimum.x) - fit.weight.mv(mean);
   fit.loss = minimum.value - l2 / 2 * fit.weight.square().sum().item<double>();
   fit.gradient_norm = minimum.gradient_norm;
   fit.iterations = minimum.iterations;
   return fit;
+}
+
+LogisticScore score_logistic(const LogisticFit& fit, const LabelledFeatures& data) {
+  const c10::NoGradGuard no_gradients;
+  const at::Tensor labels = data.labels.to(at::kCPU);
+  const at::Tensor logits = at::addmm(fit.bias, plain(data.features), fit.weight.t());
+  return {.loss = cross_entropy(logits, labels, photo_shares(labels, data.class_weights)).value,
+          .top1 = logits.argmax(1).eq(labels).to(at::kDouble).mean().item<double>()};
 }
 
 at::Tensor fit_biases(const at::Tensor& logits, const at::Tensor& labels, const std::vector<std::int64_t>& free_classes,

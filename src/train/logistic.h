@@ -27,8 +27,16 @@ struct LogisticFit {
 };
 
 // Minimises weighted mean cross-entropy + l2 / 2 * (sum of squared weights); biases are free. l2 is positive. scikit-learn's
-// LogisticRegression(C) on N photos of weight 1 is l2 = 1 / (C * N).
-LogisticFit fit_logistic(const LabelledFeatures& data, double l2);
+// LogisticRegression(C) on N photos of weight 1 is l2 = 1 / (C * N). `start` is where the search begins (zero for nullptr): it decides how
+// long it takes, not where it ends. Stops at `gradient_norm` of the objective in centred features of unit variance.
+LogisticFit fit_logistic(const LabelledFeatures& data, double l2, const LogisticFit* start = nullptr, double gradient_norm = 1e-8);
+
+// What a fit makes of photos: weighted mean cross-entropy in nats, and the share that it names right.
+struct LogisticScore {
+  double loss = 0;
+  double top1 = 0;
+};
+LogisticScore score_logistic(const LogisticFit& fit, const LabelledFeatures& data);
 
 // The mean squared distance of the features from their mean: the scale on which an l2 is strong or weak. float [N, F].
 double feature_variance(const at::Tensor& features);

@@ -101,8 +101,8 @@ bool train_epoch(Run& run) {
 // Better accuracy, or at equal accuracy the lower loss.
 bool beats_best(const Run& run, const EpochRecord& record) {
   const TrainResult& progress = run.state.progress;
-  if (progress.best_epoch == 0) return true;
-  const EpochRecord& best = progress.history[progress.best_epoch - 1];
+  if (progress.best_epoch == 0 && !progress.start) return true;
+  const EpochRecord& best = progress.best_epoch == 0 ? *progress.start : progress.history[progress.best_epoch - 1];
   if (record.validation_top1 != best.validation_top1) return record.validation_top1 > best.validation_top1;
   return record.validation_loss < best.validation_loss;
 }
@@ -227,6 +227,7 @@ void note_skipped(Run& run) {
 }  // namespace
 
 void fit(Run& run) {
+  if (run.best_unsaved && run.state.position.epoch == 0 && run.state.position.batch == 0) save(run);  // usable from here on
   while (run.state.position.epoch < run.options().epochs) {
     if (!train_epoch(run)) stop(run);
     EpochRecord record;

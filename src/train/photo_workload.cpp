@@ -128,9 +128,9 @@ class PhotoWorkload final : public Workload {
     return unpacked(bytes, all, catalog_.classes.size());
   }
 
-  FeatureTable train_features(const TrainCallbacks& callbacks) override {
-    const FeatureProgress progress = stage_progress(callbacks, std::ssize(catalog_.train));
-    return checked_features(features_, network_, catalog_, Split::kTrain, options_, progress, group_);
+  FeatureTable features(Split split, const TrainCallbacks& callbacks) override {
+    const FeatureProgress progress = stage_progress(callbacks, std::ssize(catalog_.samples(split)));
+    return checked_features(features_, network_, catalog_, split, options_, progress, group_);
   }
 
   std::vector<Problem> skipped() const override { return loader_.skipped(); }

@@ -39,8 +39,8 @@ std::map<std::string, double> model_metrics(const TrainResult& progress) {
   if (progress.validation.metrics.photos > 0) {
     metrics["validation_top1"] = progress.validation.metrics.top1;
     metrics["validation_loss"] = progress.validation.metrics.mean_loss;
-  } else if (progress.best_epoch > 0) {
-    const EpochRecord& best = progress.history[progress.best_epoch - 1];
+  } else if (progress.best_epoch > 0 || progress.start) {
+    const EpochRecord& best = progress.best_epoch > 0 ? progress.history[progress.best_epoch - 1] : *progress.start;
     metrics["validation_top1"] = best.validation_top1;
     metrics["validation_loss"] = best.validation_loss;
   }

@@ -80,13 +80,46 @@ void share_weights(const Run& run) {
   run.group.broadcast(tensors);
 }
 
-// With the weight that the imbalance option gives to each class, in whichever way.
+Metrics metrics_of_features(const Run& run, Split split, const FeatureTable& table) {
+  const std::vector<ScoredPhoto> photos =
+      score_features(*run.network, table, run.catalog.samples(split), std::max<std::int64_t>(std::ssize(table.labels), 1));
+  return compute_metrics(photos, static_cast<int>(run.catalog.classes.size()));
+}
+
+// With the weight that the imbalance option gives to each class, in whichever way. Test photos that are scored after every epoch choose no
+// penalty.
 void fit_new_head(Run& run) {
+  TrainResult& progress = run.state.progress;
   at::Tensor weights;
   if (run.options().imbalance != Imbalance::kNone) {
     weights = at::tensor(class_weights(run.catalog.train, static_cast<int>(run.catalog.classes.size())));
   }
-  fit_head(*run.network, run.workload->train_features(run.callbacks), run.state.progress.head_sources, weights);
+  const FeatureTable train = run.workload->features(Split::kTrain, run.callbacks);
+  if (run.options().head_init == HeadInit::kClass) {
+    fit_head_biases(*run.network, {.train = train, .class_weights = weights}, progress.head_sources);
+    share_weights(run);
+    return;
+  }
+  const FeatureTable validation = run.workload->features(Split::kValidation, run.callbacks);
+  const bool may_choose = run.options().score == EpochScore::kValidation;
+  progress.head_trials =
+      fit_head(*run.network, {.train = train, .validation = may_choose ? &validation : nullptr, .class_weights = weights});
+  share_weights(run);
+  const Metrics on_train = metrics_of_features(run, Split::kTrain, train),
+                held_out = metrics_of_features(run, Split::kValidation, validation);
+  progress.start = EpochRecord{.epoch = 0,
+                               .train_loss = on_train.mean_loss,
+                               .train_top1 = on_train.top1,
+                               .validation_loss = held_out.mean_loss,
+                               .validation_top1 = held_out.top1,
+                               .best = true};
+  if (run.callbacks.on_head_fit) run.callbacks.on_head_fit(progress);
+}
+
+// The network as it starts is the model, until an epoch is better.
+void keep_first_weights(Run& run) {
+  run.state.best = run.network->state();
+  run.best_unsaved = true;
 }
 
 // Everything between the weights and the first step: what is trained, the features of the head recipe, the output layer's fit, optimizer
@@ -95,17 +128,15 @@ void prepare(Run& run) {
   const ResolvedOptions& options = run.options();
   const bool is_new = run.state.model.tensors.empty();
   run.seconds_before = run.state.progress.seconds;
-  run.best_unsaved = run.state.progress.best_epoch > 0;  // whatever the model file holds, the checkpoint knows better
+  run.best_unsaved = !run.state.best.tensors.empty();  // whatever the model file holds, the checkpoint knows better
   if (run.callbacks.on_start) run.callbacks.on_start(options, run.catalog);
   const at::Device device(options.device);
   run.network->to(device);
   run.group.add_device(device);
   share_weights(run);
   run.workload = make_workload(*run.network, run.catalog, options, run.shared->impl(), run.callbacks, run.group);
-  if (is_new && needs_head_fit(options, run.state.progress.head_sources)) {
-    fit_new_head(run);
-    share_weights(run);
-  }
+  if (is_new && needs_head_fit(options, run.state.progress.head_sources)) fit_new_head(run);
+  if (is_new && (run.state.progress.start || options.epochs == 0)) keep_first_weights(run);
   run.optimizer = std::make_unique<Optimizer>(run.network->parameters(), optimizer_options(options));
   if (!run.state.optimizer.tensors.empty()) run.optimizer->load(run.state.optimizer);
   run.state.model = run.state.optimizer = {};  // from here on they live in the network and the optimizer
@@ -114,12 +145,6 @@ void prepare(Run& run) {
     const int classes = static_cast<int>(run.catalog.classes.size());
     run.class_weights = at::tensor(class_weights(run.catalog.train, classes)).to(at::Device(options.device));
   }
-}
-
-// A run without epochs: the network as it starts is the model.
-void keep_first_weights(Run& run) {
-  run.state.best = run.network->state();
-  run.best_unsaved = true;
 }
 
 using ScoreSplit = std::function<Evaluation(Split split, const EvaluateOptions& options)>;
@@ -187,7 +212,6 @@ TrainResult carry_out(Run& run, const LogSink& log) {
   }
   fit(run);
   if (!run.group.leads()) return std::move(run.state.progress);
-  if (run.options().epochs == 0) keep_first_weights(run);
   score_best(run, log);
   if (run.callbacks.on_stage) run.callbacks.on_stage(Stage::kReport, 0, 1);
   TrainResult& result = run.state.progress;

@@ -82,10 +82,14 @@ TEST(HeadInit, TheProbeWorksWithAnySourceAndTrainingGoesOnFromIt) {
   const TempDir folder;
   const Outcome outcome = run(training(weights_file(), folder / "run", {"--head-init", "probe"}));
   EXPECT_EXIT_CODE(outcome, 0);
+  EXPECT_TRUE(says(outcome.err, "output layer fitted to the photos' features")) << outcome.err;
+  EXPECT_TRUE(says(outcome.out, "the output layer was fitted")) << outcome.out;
   // Tiny photos of two colours: a linear head tells them apart on the features of any network.
   const json stored = json::parse(text_of(folder / "run/run.json"));
   EXPECT_EQ(stored["test"]["metrics"]["top1"], 1.0);
   EXPECT_EQ(stored["head_sources"].size(), 0U);
+  EXPECT_GT(stored["head_trials"].size(), 2U);
+  EXPECT_EQ(stored["start"]["epoch"], 0);
   std::vector<std::string> trained = training(weights_file(), folder / "trained", {"--head-init", "probe", "--recipe", "head"});
   *(std::find(trained.begin(), trained.end(), "--epochs") + 1) = "2";
   const Outcome more = run(trained);

@@ -249,6 +249,9 @@ TEST(RunJson, ReadsBackEqualToTheLastBit) {
   result.options = odd_options();
   result.classes[1] = "\xC3\x28 no UTF-8";
   result.head_sources = {{.row = 934, .name = "hotdog"}, {}, {.row = 7, .name = ""}};
+  result.head_trials = {{.penalty = 0.1, .train_loss = 0.5, .validation_loss = 0.6, .validation_top1 = 0.75},
+                        {.penalty = 1e-5, .train_loss = 0.1, .validation_loss = 0.25, .validation_top1 = 1, .chosen = true}};
+  result.start = EpochRecord{.epoch = 0, .train_loss = 0.1, .validation_loss = 0.3, .validation_top1 = 2.0 / 3, .best = true};
   result.unreadable.push_back({"caf\xE9/photo.jpg", "line\nbreak"});
   result.validation.unreadable.push_back({"x", "y"});
   result.model_file = "runs/\xFE/model.safetensors";
@@ -260,6 +263,14 @@ TEST(RunJson, ReadsBackEqualToTheLastBit) {
     EXPECT_EQ(back.head_sources[c].row, result.head_sources[c].row);
     EXPECT_EQ(back.head_sources[c].name, result.head_sources[c].name);
   }
+  ASSERT_EQ(back.head_trials.size(), 2U);
+  EXPECT_EQ(back.head_trials[1].penalty, 1e-5);
+  EXPECT_EQ(back.head_trials[1].validation_loss, 0.25);
+  EXPECT_EQ(back.head_trials[0].validation_top1, 0.75);
+  EXPECT_TRUE(back.head_trials[1].chosen && !back.head_trials[0].chosen);
+  ASSERT_TRUE(back.start);
+  EXPECT_EQ(back.start->epoch, 0);
+  EXPECT_EQ(back.start->validation_top1, 2.0 / 3);
   EXPECT_EQ(back.best_epoch, result.best_epoch);
   EXPECT_EQ(back.seconds, result.seconds);
   EXPECT_EQ(back.data_fingerprint, result.data_fingerprint);
@@ -302,7 +313,7 @@ TEST(RunJson, KeepsNanAndInfinityAndARunUnderWay) {
 
 TEST(RunJson, NamesTheVersionsItWasWrittenWith) {
   const auto json = ordered_json::parse(run_to_json(test::fake_result({})));
-  EXPECT_EQ(json["format"], 3);
+  EXPECT_EQ(json["format"], 4);
   EXPECT_FALSE(json["headstart_version"].get<std::string>().empty());
   EXPECT_FALSE(json["libtorch_version"].get<std::string>().empty());
 }
@@ -311,7 +322,7 @@ TEST(RunJson, RefusesDamageNamingTheField) {
   const auto good = ordered_json::parse(run_to_json(test::fake_result({})));
   const std::vector<std::pair<const char*, const char*>> wrong = {
       {"/format", "2"},
-      {"/format", "\"3\""},
+      {"/format", "\"4\""},
       {"/options", "5"},
       {"/classes", "{}"},
       {"/classes/0", "7"},
@@ -321,6 +332,9 @@ TEST(RunJson, RefusesDamageNamingTheField) {
       {"/history/0/train_loss", "\"much\""},
       {"/history/0/best", "1"},
       {"/history", "null"},
+      {"/start", "{}"},
+      {"/head_trials", "7"},
+      {"/head_trials", R"([{"penalty": 1, "train_loss": 1, "validation_loss": 1, "validation_top1": 1, "chosen": 1}])"},
       {"/head_sources", "7"},
       {"/head_sources", R"([{"class": "cat", "row": 1, "name": "tabby"}])"},
       {"/head_sources/0/row", "-2"},

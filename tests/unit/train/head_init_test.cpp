@@ -11,6 +11,7 @@
 #include "support/temp_dir.h"
 #include "support/tensor_compare.h"
 #include "tiny_run.h"
+#include "train/logistic.h"
 #include "unit/model/generated.h"
 
 namespace headstart {
@@ -131,9 +132,9 @@ TEST(CopyHeadRows, WhereEveryRowIsTakenTheRestIsZeroAndAMisfitIsRefused) {
   expect_says(message_of(ErrorCategory::kModel, [&] { copy_head_rows(*network, source, {{.row = 1}, {}, {}}); }), {"_fc.bias"});
 }
 
-FeatureTable some_features(const Network& network) {
+FeatureTable some_features(const Network& network, const std::string& name = "features") {
   FeatureTable table;
-  table.rows = test::generate("features", 12 * network.feature_count(), 0, 1).view({12, network.feature_count()});
+  table.rows = test::generate(name, 12 * network.feature_count(), 0, 1).view({12, network.feature_count()});
   for (int i = 0; i < 12; ++i) {
     table.labels.push_back(i % 2);
     table.rows[i][i % 2] += 3;
@@ -146,21 +147,47 @@ TEST(FitHead, TheProbeNamesItsOwnPhotosAndTheBiasAloneLeavesTheRows) {
   const c10::NoGradGuard no_gradients;
   const FeatureTable table = some_features(*network);
   const at::Tensor weight = network->head_tensor(ParameterRole::kWeight).clone(), bias = network->head_tensor(ParameterRole::kBias).clone();
-  fit_head(*network, table, {{.row = 3}, {}}, {});
+  fit_head_biases(*network, {.train = table}, {{.row = 3}, {}});
   EXPECT_TRUE(network->head_tensor(ParameterRole::kWeight).equal(weight));
   EXPECT_EQ(network->head_tensor(ParameterRole::kBias)[0].item<float>(), bias[0].item<float>());
   EXPECT_NE(network->head_tensor(ParameterRole::kBias)[1].item<float>(), bias[1].item<float>());
   EXPECT_NEAR(network->head(table.rows).softmax(1).sum(0)[1].item<double>(), 6, 1e-2);  // as many as there are
-  fit_head(*network, table, {}, {});
+  fit_head(*network, {.train = table});
   EXPECT_TRUE(network->head(table.rows).argmax(1).equal(at::tensor(table.labels, at::kLong)));
+}
+
+// Twelve photos among more features than photos: a weak penalty learns the noise.
+TEST(FitHead, TakesThePenaltyThatTheValidationPhotosLike) {
+  const std::unique_ptr<Network> network = make_network(test::kTinyArchitecture, 2, /*seed=*/6);
+  const FeatureTable train = some_features(*network, "train"), validation = some_features(*network, "validation");
+  const std::vector<HeadTrial> trials = fit_head(*network, {.train = train, .validation = &validation});
+  const auto best = std::min_element(trials.begin(), trials.end(),
+                                     [](const HeadTrial& a, const HeadTrial& b) { return a.validation_loss < b.validation_loss; });
+  EXPECT_TRUE(best->chosen);
+  EXPECT_EQ(std::count_if(trials.begin(), trials.end(), [](const HeadTrial& trial) { return trial.chosen; }), 1);
+  EXPECT_LE(std::next(best, 3), trials.end());  // two more were tried at the most
+  for (std::size_t i = 1; i < trials.size(); ++i) {
+    EXPECT_LT(trials[i].penalty, trials[i - 1].penalty);
+    EXPECT_LT(trials[i].train_loss, trials[i - 1].train_loss);
+  }
+  const LabelledFeatures data{.features = train.rows, .labels = at::tensor(train.labels, at::kLong), .classes = 2};
+  const LogisticFit alone = fit_logistic(data, best->penalty * feature_variance(train.rows));
+  // The head is float32.
+  EXPECT_TRUE(test::tensors_close(network->head_tensor(ParameterRole::kWeight), alone.weight, {.relative = 1e-5, .absolute = 1e-6}));
+  // Photos that are fitted to and chosen by like the weakest penalty best.
+  EXPECT_TRUE(fit_head(*network, {.train = train, .validation = &train}).back().chosen);
+  const std::vector<HeadTrial> unchosen = fit_head(*network, {.train = train});
+  ASSERT_EQ(unchosen.size(), 1U);
+  EXPECT_TRUE(unchosen.front().chosen);
 }
 
 TEST(FitHead, RefusesFeaturesThatItCannotUse) {
   const std::unique_ptr<Network> network = make_network(test::kTinyArchitecture, 2, /*seed=*/6);
   FeatureTable table = some_features(*network);
   table.rows[3][5] = std::numeric_limits<float>::quiet_NaN();
-  expect_says(message_of(ErrorCategory::kTraining, [&] { fit_head(*network, table, {}, {}); }), {"not finite"});
-  message_of(ErrorCategory::kData, [&] { fit_head(*network, {.rows = at::empty({0, network->feature_count()})}, {}, {}); });
+  expect_says(message_of(ErrorCategory::kTraining, [&] { fit_head(*network, {.train = table}); }), {"not finite"});
+  const FeatureTable none{.rows = at::empty({0, network->feature_count()})};
+  message_of(ErrorCategory::kData, [&] { fit_head(*network, {.train = none}); });
 }
 
 // ---- whole runs
@@ -221,6 +248,34 @@ TEST(HeadInitRun, TheProbeTellsTheTinyPhotosApartBeforeAnyStep) {
     options.epochs = 0;
     EXPECT_GE(train(options).validation.metrics.top1, 0.8);
   }
+}
+
+TEST(HeadInitRun, EpochsThatAreWorseLeaveTheFittedNetwork) {
+  const test::TempDir folder;
+  TrainOptions options = test::tiny_options(folder.path(), {.classes = 3, .photos_per_class = 15, .name = "fit"});
+  options.recipe = Recipe::kHead;
+  options.epochs.reset();
+  options.lr.reset();
+  options.batch_size.reset();
+  TrainResult told;
+  const TrainResult fitted = train(options, {.on_head_fit = [&told](const TrainResult& so_far) { told = so_far; }});
+  EXPECT_EQ(fitted.options.epochs, 0);
+  ASSERT_TRUE(fitted.start && told.start);
+  EXPECT_EQ(told.start->validation_top1, fitted.start->validation_top1);
+  EXPECT_GT(told.head_trials.size(), 2U);
+  EXPECT_GE(fitted.validation.metrics.top1, 0.8);
+  // A rate that spoils everything.
+  options.out = folder / "spoilt";
+  options.recipe = Recipe::kFinetune;
+  options.head_init = HeadInit::kProbe;
+  options.batch_norm = BatchNormPolicy::kFrozen;
+  options.epochs = 2;
+  options.lr = 3;
+  options.clip_norm = 1;
+  const TrainResult spoilt = train(options);
+  EXPECT_EQ(spoilt.best_epoch, 0);
+  EXPECT_EQ(spoilt.history.size(), 2U);
+  EXPECT_TRUE(test::differing_tensors(test::read_model_tensors(fitted.options.out), test::read_model_tensors(spoilt.options.out)).empty());
 }
 
 TEST(HeadInitRun, TheFitIsTheSameTwiceAndDoesNotDependOnTheSeed) {

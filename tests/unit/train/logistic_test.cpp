@@ -52,6 +52,16 @@ TEST(Logistic, FindsTheOptimumThatScikitLearnFinds) {
   }
 }
 
+TEST(Logistic, EndsAtTheSamePlaceWhereverItStarts) {
+  const LabelledFeatures data = golden_data(golden().at("cases").at(2));
+  const LogisticFit strong = fit_logistic(data, 2), fit = fit_logistic(data, 0.02), again = fit_logistic(data, 0.02, &strong);
+  EXPECT_TRUE(test::tensors_close(again.weight, fit.weight, {.relative = 1e-5, .absolute = 1e-5}));  // as below scikit-learn's
+  EXPECT_LT(fit_logistic(data, 0.02, &fit).iterations, 3);
+  const LogisticScore score = score_logistic(fit, data);
+  EXPECT_NEAR(score.loss, fit.loss, 1e-9);
+  EXPECT_GT(score.top1, 0.5);
+}
+
 // By PyTorch's own cross-entropy and differences, on features that nobody centred or scaled.
 TEST(Logistic, TheObjectiveIsFlatAtTheFitAndHigherAround) {
   const LabelledFeatures data = golden_data(golden().at("cases").at(2));

@@ -53,7 +53,25 @@ TEST(Resolve, TheHeadRecipeFreezesNormsAndHasOneRate) {
   EXPECT_EQ(r.batch_norm, BatchNormPolicy::kFrozen);
   EXPECT_EQ(r.head_lr_multiplier, 1);
   EXPECT_EQ(r.warmup_epochs, 0);
-  EXPECT_EQ(r.epochs, 30);
+  EXPECT_EQ(r.epochs, 0);
+  EXPECT_EQ(r.head_init, HeadInit::kProbe);
+}
+
+TEST(Resolve, TheHeadRecipeTakesStepsWhereStepsAreAskedFor) {
+  const std::vector<std::function<void(TrainOptions&)>> asked = {[](auto& o) { o.lr = 0.1; },
+                                                                 [](auto& o) { o.optimizer = OptimizerKind::kAdamW; },
+                                                                 [](auto& o) { o.batch_size = 8; },
+                                                                 [](auto& o) { o.accumulate = 2; },
+                                                                 [](auto& o) { o.label_smoothing = 0.1; },
+                                                                 [](auto& o) { o.head_init = HeadInit::kZero; }};
+  for (const auto& ask : asked) {
+    TrainOptions options = valid_options();
+    options.recipe = Recipe::kHead;
+    ask(options);
+    const ResolvedOptions r = resolve_options(options, source_of("resnet18"));
+    EXPECT_EQ(r.epochs, 30);
+    EXPECT_NE(r.head_init, HeadInit::kProbe);
+  }
 }
 
 TEST(Resolve, TheBooksTracksAreTheChapters) {
