@@ -134,7 +134,7 @@ TEST(CopyHeadRows, WhereEveryRowIsTakenTheRestIsZeroAndAMisfitIsRefused) {
 
 FeatureTable some_features(const Network& network, const std::string& name = "features") {
   FeatureTable table;
-  table.rows = test::generate(name, 12 * network.feature_count(), 0, 1).view({12, network.feature_count()});
+  table.rows = test::generate(name, 12 * network.feature_count(), 0, 0.05).view({12, network.feature_count()});
   for (int i = 0; i < 12; ++i) {
     table.labels.push_back(i % 2);
     table.rows[i][i % 2] += 3;
@@ -156,16 +156,18 @@ TEST(FitHead, TheProbeNamesItsOwnPhotosAndTheBiasAloneLeavesTheRows) {
   EXPECT_TRUE(network->head(table.rows).argmax(1).equal(at::tensor(table.labels, at::kLong)));
 }
 
-// Twelve photos among more features than photos: a weak penalty learns the noise.
+// A validation photo that is labelled wrongly makes certainty dear.
 TEST(FitHead, TakesThePenaltyThatTheValidationPhotosLike) {
   const std::unique_ptr<Network> network = make_network(test::kTinyArchitecture, 2, /*seed=*/6);
-  const FeatureTable train = some_features(*network, "train"), validation = some_features(*network, "validation");
+  const FeatureTable train = some_features(*network, "train");
+  FeatureTable validation = some_features(*network, "validation");
+  validation.labels[0] = 1 - validation.labels[0];
   const std::vector<HeadTrial> trials = fit_head(*network, {.train = train, .validation = &validation});
   const auto best = std::min_element(trials.begin(), trials.end(),
                                      [](const HeadTrial& a, const HeadTrial& b) { return a.validation_loss < b.validation_loss; });
   EXPECT_TRUE(best->chosen);
   EXPECT_EQ(std::count_if(trials.begin(), trials.end(), [](const HeadTrial& trial) { return trial.chosen; }), 1);
-  EXPECT_LE(std::next(best, 3), trials.end());  // two more were tried at the most
+  EXPECT_EQ(trials.end() - best, 3);  // two more were tried
   for (std::size_t i = 1; i < trials.size(); ++i) {
     EXPECT_LT(trials[i].penalty, trials[i - 1].penalty);
     EXPECT_LT(trials[i].train_loss, trials[i - 1].train_loss);
@@ -173,7 +175,7 @@ TEST(FitHead, TakesThePenaltyThatTheValidationPhotosLike) {
   const LabelledFeatures data{.features = train.rows, .labels = at::tensor(train.labels, at::kLong), .classes = 2};
   const LogisticFit alone = fit_logistic(data, best->penalty * feature_variance(train.rows));
   // The head is float32.
-  EXPECT_TRUE(test::tensors_close(network->head_tensor(ParameterRole::kWeight), alone.weight, {.relative = 1e-5, .absolute = 1e-6}));
+  EXPECT_TRUE(test::tensors_close(network->head_tensor(ParameterRole::kWeight), alone.weight.to(at::kFloat), {.relative = 1e-5, .absolute = 1e-6}));
   // Photos that are fitted to and chosen by like the weakest penalty best.
   EXPECT_TRUE(fit_head(*network, {.train = train, .validation = &train}).back().chosen);
   const std::vector<HeadTrial> unchosen = fit_head(*network, {.train = train});
