@@ -166,6 +166,7 @@ ordered_json model_json(const ModelInfo& info) {
                            {"apply_exif_orientation", p.decode.apply_exif_orientation},
                            {"drop_alpha", p.decode.alpha == Alpha::kDrop},
                            {"max_pixels", p.decode.max_pixels}};
+  json["temperature"] = info.temperature;
   json["metrics"] = info.metrics;
   json["provenance"] = info.provenance;
   return json;
@@ -178,6 +179,7 @@ std::string model_text(const std::filesystem::path& file, const ModelInfo& info,
   for (std::size_t c = 0; c < listed(info.classes.size(), style); ++c) text += fmt::format("  {:>4}  {}\n", c, printable(info.classes[c]));
   text += rest_line(info.classes.size(), style);
   text += heading("Preprocessing", style) + "  " + preprocessing_line(info.preprocessing) + "\n";
+  if (info.temperature != 1) text += heading("Probabilities", style) + fmt::format("  softmax(logits / {:.4g})\n", info.temperature);
   if (!info.metrics.empty()) text += heading("Metrics", style);
   for (const auto& [name, value] : info.metrics) text += fmt::format("  {:<24}  {}\n", printable(name), metric_text(name, value));
   if (!info.provenance.empty()) text += heading("Provenance", style);

@@ -27,6 +27,7 @@ struct ModelInfo {
   std::string architecture;          // "efficientnet_lite0", "resnet18", …
   std::vector<std::string> classes;  // index = label
   Preprocessing preprocessing;
+  double temperature = 1;                         // probabilities are softmax(logits / temperature); fitted on the validation photos
   std::map<std::string, double> metrics;          // "validation_top1", "test_top1", …; shares in [0, 1]
   std::map<std::string, std::string> provenance;  // source model, its hash and licence, headstart version, seed, date, data fingerprint, …
 };

@@ -33,6 +33,9 @@ struct Metrics {
   double top5 = 0;         // with fewer than 5 classes: all of them, so 1
   Interval top1_interval;  // 95%, Wilson score
   double mean_loss = 0;    // cross-entropy, nats
+  // Expected calibration error: how far the likeliest class's probability and the share of right answers are apart, averaged over the
+  // photos in 15 equal ranges of that probability.
+  double calibration_error = 0;
   std::vector<ClassMetrics> per_class;
   ClassMetrics macro;                   // unweighted means over classes that occur as label or prediction; support = photos
   std::vector<std::int64_t> confusion;  // [classes, classes], row = true label, column = predicted label

@@ -278,6 +278,7 @@ struct TrainResult {
   std::vector<EpochRecord> history;
   std::vector<TrainingPoint> curve;
   int best_epoch = 0;               // whose weights the model file holds; 0: the first ones, of a run without a better epoch
+  double temperature = 1;           // of the model's probabilities, fitted on the validation photos; 1 under EpochScore::kTest
   Evaluation validation;            // of the best epoch; with EpochScore::kTest of the test photos
   std::optional<Evaluation> test;   // when there is a test folder; scored once, with the best epoch
   std::vector<Problem> unreadable;  // photos that were skipped

@@ -66,6 +66,7 @@ Classifier Classifier::open(const std::filesystem::path& model_file, const Class
   impl->scoring = {.preprocessing = impl->info.preprocessing,
                    .precision = resolve_precision(options.precision, device),
                    .device = device,
+                   .temperature = impl->info.temperature,
                    .threads = resolve_threads(options.threads)};
   at::set_num_threads(impl->scoring.threads);
   impl->network->to(device);

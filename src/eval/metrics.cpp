@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -52,6 +53,31 @@ ClassMetrics class_metrics(const Metrics& metrics, int classes, int label) {
           .f1 = ratio(2 * right, labelled + predicted),
           .support = labelled};
 }
+
+// How sure the network is of its answers, and how often it is right, in equal ranges of the likeliest class's probability.
+class CalibrationBins {
+ public:
+  void add(double probability, bool right) {
+    if (std::isnan(probability)) return;
+    const auto range = static_cast<std::size_t>(std::clamp(probability, 0.0, 1.0) * static_cast<double>(kRanges));
+    Bin& bin = bins_[std::min(range, kRanges - 1)];  // 1 belongs to the last
+    bin.probability += probability;
+    bin.right += right ? 1 : 0;
+  }
+
+  double error(std::int64_t photos) const {
+    double sum = 0;
+    for (const Bin& bin : bins_) sum += std::abs(bin.probability - bin.right);
+    return photos == 0 ? 0 : sum / static_cast<double>(photos);
+  }
+
+ private:
+  static constexpr std::size_t kRanges = 15;
+  struct Bin {
+    double probability = 0, right = 0;  // sums
+  };
+  std::array<Bin, kRanges> bins_;
+};
 
 void add_class_metrics(Metrics& metrics, int classes) {
   const auto n = static_cast<std::size_t>(classes);
@@ -112,6 +138,7 @@ Metrics compute_metrics(std::span<const ScoredPhoto> photos, int classes) {
   std::int64_t right = 0;
   std::int64_t in_top5 = 0;
   double loss = 0;
+  CalibrationBins bins;
   for (const ScoredPhoto& photo : photos) {
     check(photo, classes);
     const int rank = rank_of(photo.probabilities, photo.label);
@@ -120,13 +147,15 @@ Metrics compute_metrics(std::span<const ScoredPhoto> photos, int classes) {
     // A float32 softmax underflows to zero where the true loss is a little above 87; NaN stays NaN.
     loss -= std::log(
         static_cast<double>(std::max(photo.probabilities[static_cast<std::size_t>(photo.label)], std::numeric_limits<float>::min())));
-    const int predicted = top_scores(photo.probabilities, 1).front().label;
-    ++metrics.confusion[static_cast<std::size_t>(photo.label) * n + static_cast<std::size_t>(predicted)];
+    const ClassScore predicted = top_scores(photo.probabilities, 1).front();
+    ++metrics.confusion[static_cast<std::size_t>(photo.label) * n + static_cast<std::size_t>(predicted.label)];
+    bins.add(predicted.probability, predicted.label == photo.label);
   }
   metrics.top1 = ratio(right, metrics.photos);
   metrics.top5 = ratio(in_top5, metrics.photos);
   metrics.top1_interval = wilson_interval(right, metrics.photos);
   metrics.mean_loss = photos.empty() ? 0.0 : loss / static_cast<double>(photos.size());
+  metrics.calibration_error = bins.error(metrics.photos);
   add_class_metrics(metrics, classes);
   return metrics;
 }

@@ -59,7 +59,8 @@ std::string headline(const Metrics& metrics) {
                                 right_photos(metrics), metrics.photos, human_percent(metrics.top1_interval.low),
                                 human_percent(metrics.top1_interval.high));
   if (metrics.per_class.size() > 5) out += fmt::format("top-5      {}\n", human_percent(metrics.top5));
-  return out + fmt::format("mean loss  {:.4f} nats\n", metrics.mean_loss);
+  return out + fmt::format("mean loss  {:.4f} nats\ncalibration error  {}  (expected, in 15 ranges)\n", metrics.mean_loss,
+                           human_percent(metrics.calibration_error));
 }
 
 std::string class_row(std::string_view name, int name_width, const ClassMetrics& m) {
@@ -130,6 +131,7 @@ std::string metrics_to_json(const Metrics& metrics, std::span<const std::string>
                        {"top1_interval", {metrics.top1_interval.low, metrics.top1_interval.high}},
                        {"top5", metrics.top5},
                        {"mean_loss", metrics.mean_loss},
+                       {"calibration_error", metrics.calibration_error},
                        {"macro", to_json(metrics.macro)}};
   json["per_class"] = ordered_json::array();
   json["confusion"] = ordered_json::array();
@@ -146,22 +148,22 @@ std::string metrics_to_json(const Metrics& metrics, std::span<const std::string>
 
 std::string metrics_to_csv(const Metrics& metrics, std::span<const std::string> classes) {
   check_classes(metrics, classes);
-  std::string out = "class,precision,recall,f1,support,top1,top1_low,top1_high,top5,mean_loss";
+  std::string out = "class,precision,recall,f1,support,top1,top1_low,top1_high,top5,mean_loss,calibration_error";
   for (const std::string& name : classes) out += "," + csv_field("predicted:" + name);
   out += '\n';
   const auto figures = [](const ClassMetrics& m) { return fmt::format(",{},{},{},{}", m.precision, m.recall, m.f1, m.support); };
   std::vector<std::int64_t> predicted(classes.size());
   for (std::size_t c = 0; c < classes.size(); ++c) {
-    out += csv_field(classes[c]) + figures(metrics.per_class[c]) + ",,,,,";
+    out += csv_field(classes[c]) + figures(metrics.per_class[c]) + ",,,,,,";
     for (std::size_t p = 0; p < classes.size(); ++p) {
       out += fmt::format(",{}", confusion_at(metrics, c, p));
       predicted[p] += confusion_at(metrics, c, p);
     }
     out += '\n';
   }
-  out +=
-      "(all)" + figures(metrics.macro) +
-      fmt::format(",{},{},{},{},{}", metrics.top1, metrics.top1_interval.low, metrics.top1_interval.high, metrics.top5, metrics.mean_loss);
+  out += "(all)" + figures(metrics.macro) +
+         fmt::format(",{},{},{},{},{},{}", metrics.top1, metrics.top1_interval.low, metrics.top1_interval.high, metrics.top5,
+                     metrics.mean_loss, metrics.calibration_error);
   for (const std::int64_t photos : predicted) out += fmt::format(",{}", photos);
   return out + '\n';
 }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/thread_pool.h"
+#include "eval/calibration.h"
 #include "eval/photo_batches.h"
 
 namespace headstart {
@@ -25,7 +26,12 @@ std::vector<float> score_pixels(Network& network, std::span<const std::uint8_t> 
   // Not inference mode: a network in training may cache tensors, and inference tensors could not be trained with later.
   const c10::NoGradGuard no_grad;
   const at::Tensor input = to_input(pixels, count, options.preprocessing, options.precision, options.device);
-  return softmax_rows(network.forward(input, NormMode::kRunningStatistics));
+  std::vector<float> probabilities = softmax_rows(network.forward(input, NormMode::kRunningStatistics));
+  const auto classes = static_cast<std::size_t>(network.classes());
+  for (std::span<float> rest = probabilities; !rest.empty(); rest = rest.subspan(classes)) {
+    apply_temperature(rest.first(classes), options.temperature);
+  }
+  return probabilities;
 }
 
 void score_stream(Network& network, const std::function<std::optional<std::filesystem::path>()>& next,

@@ -30,6 +30,7 @@ struct ScoringOptions {
   Preprocessing preprocessing;
   Precision precision = Precision::kFloat32;  // never kAuto
   at::Device device = at::kCPU;               // where the network is
+  double temperature = 1;                     // of the probabilities (eval/calibration.h)
   int batch_size = 32;
   int threads = 0;                    // that read and decode; 0: all cores
   std::function<bool()> should_stop;  // polled before every batch, on the calling thread; true ends with Error(kInterrupted)
@@ -39,7 +40,7 @@ struct ScoringOptions {
 std::vector<float> softmax_rows(const at::Tensor& logits);
 
 // Probabilities, row-major [count * classes], of pictures u8 [count, crop, crop, 3] that are prepared as render_evaluation_view does.
-// Uses preprocessing, precision and device of the options.
+// Uses preprocessing, precision, device and temperature of the options.
 std::vector<float> score_pixels(Network& network, std::span<const std::uint8_t> pixels, int count, const ScoringOptions& options);
 
 // Names a stream of photo files in bounded memory. `next` yields paths until nullopt and is called from one background thread; `sink` gets

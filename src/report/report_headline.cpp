@@ -26,7 +26,9 @@ std::string accuracy_figure(const ReportContext& context) {
   const Interval& interval = metrics.top1_interval;
   const std::string sentence =
       fmt::format("{} of {} right. With 95% confidence the true accuracy lies between {} and {}.", human_count(right_photos(metrics)),
-                  counted(metrics.photos, "photo", "photos"), html_percent(interval.low), html_percent(interval.high));
+                  counted(metrics.photos, "photo", "photos"), html_percent(interval.low), html_percent(interval.high)) +
+      fmt::format(" Its probabilities are {} from the truth on average (expected calibration error).",
+                  html_percent(metrics.calibration_error));
   return fmt::format(
       "<div><div class=\"label\">Accuracy on the {} photos</div><div class=\"figure\">{}</div>"
       "<div class=\"interval\" role=\"img\" aria-label=\"95% interval from {} to {}\">"

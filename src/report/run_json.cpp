@@ -145,6 +145,7 @@ Metrics metrics_from_json(const Json& json, std::size_t classes, const std::stri
   metrics.top1 = number_member(json, where, "top1");
   metrics.top5 = number_member(json, where, "top5");
   metrics.mean_loss = number_member(json, where, "mean_loss");
+  metrics.calibration_error = number_member(json, where, "calibration_error");
   const Json& interval = array_member(json, where, "top1_interval");
   if (interval.size() != 2) refuse_field(where + ".top1_interval", "expected two numbers");
   metrics.top1_interval = {.low = number_from_json(interval[0], where + ".top1_interval"),
@@ -204,6 +205,7 @@ std::string run_to_json(const TrainResult& result) {
   for (const EpochRecord& epoch : result.history) json["history"].push_back(epoch_to_json(epoch));
   json["curve"] = Json::array();
   for (const TrainingPoint& point : result.curve) json["curve"].push_back(point_to_json(point));
+  json["temperature"] = number_to_json(result.temperature);
   json["validation"] = evaluation_to_json(result.validation, result.classes);
   json["test"] = result.test ? evaluation_to_json(*result.test, result.classes) : Json(nullptr);
   json["unreadable"] = problems_to_json(result.unreadable);
@@ -234,6 +236,7 @@ TrainResult run_from_json(const std::string& text) {
   result.seconds = number_from_json(json_member(json, "", "seconds"), "seconds");
   result.model_file = text_from_json(json_member(json, "", "model_file"), "model_file");
   result.report_file = text_from_json(json_member(json, "", "report_file"), "report_file");
+  result.temperature = number_from_json(json_member(json, "", "temperature"), "temperature");
   result.validation = evaluation_from_json(json_member(json, "", "validation"), result.classes.size(), "validation");
   if (const Json& test = json_member(json, "", "test"); !test.is_null()) {
     result.test = evaluation_from_json(test, result.classes.size(), "test");

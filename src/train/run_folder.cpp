@@ -39,6 +39,7 @@ std::map<std::string, double> model_metrics(const TrainResult& progress) {
   if (progress.validation.metrics.photos > 0) {
     metrics["validation_top1"] = progress.validation.metrics.top1;
     metrics["validation_loss"] = progress.validation.metrics.mean_loss;
+    metrics["validation_calibration_error"] = progress.validation.metrics.calibration_error;
   } else if (progress.best_epoch > 0 || progress.start) {
     const EpochRecord& best = progress.best_epoch > 0 ? progress.history[progress.best_epoch - 1] : *progress.start;
     metrics["validation_top1"] = best.validation_top1;
@@ -47,6 +48,7 @@ std::map<std::string, double> model_metrics(const TrainResult& progress) {
   if (progress.test) {
     metrics["test_top1"] = progress.test->metrics.top1;
     metrics["test_loss"] = progress.test->metrics.mean_loss;
+    metrics["test_calibration_error"] = progress.test->metrics.calibration_error;
   }
   return metrics;
 }
@@ -56,6 +58,7 @@ ModelInfo model_info(const Checkpoint& run) {
   ModelInfo info{.architecture = options.architecture,
                  .classes = run.progress.classes,
                  .preprocessing = options.preprocessing,
+                 .temperature = run.progress.temperature,
                  .metrics = model_metrics(run.progress),
                  .provenance = run.provenance};
   info.provenance["headstart_version"] = HEADSTART_VERSION;

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "data/sampler.h"
+#include "eval/calibration.h"
 #include "headstart/error.h"
 #include "headstart/text.h"
 #include "report/run_files.h"
@@ -185,15 +186,21 @@ Evaluation score_split(const Run& run, const ScoreSplit& score, Split split) {
   return score(split, {.on_progress = on_progress, .should_stop = run.callbacks.should_stop});
 }
 
-// The model's final figures; the test photos are seen here for the first and only time.
+// The model's final figures; the test photos are seen here for the first and only time. A model file that an earlier sitting finished holds
+// a temperature already: it is written anew without one, as what is scored must be what the temperature is fitted to.
 void score_best(Run& run, const LogSink& log) {
-  if (std::exchange(run.best_unsaved, false)) run.folder.save_model(run.state, run.state.best);
+  run.state.progress.temperature = 1;
+  run.folder.save_model(run.state, run.state.best);
+  run.best_unsaved = false;
   const ScoreSplit score = run.options().recipe == Recipe::kHead ? score_by_features(run) : score_by_model_file(run);
   TrainResult& result = run.state.progress;
   Evaluation validation = score_split(run, score, Split::kValidation);
+  if (run.options().score == EpochScore::kValidation) result.temperature = fit_temperature(validation.photos);
+  apply_temperature(validation, result.temperature);
   if (!run.catalog.test.empty()) {
     try {
       result.test = score_split(run, score, Split::kTest);
+      apply_temperature(*result.test, result.temperature);
       add_unreadable(result.unreadable, result.test->unreadable);
     } catch (const Error& error) {
       if (error.category() != ErrorCategory::kData) throw;

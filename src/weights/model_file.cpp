@@ -22,10 +22,12 @@ constexpr const char* kFormatKey = "headstart.format";
 constexpr const char* kArchitectureKey = "headstart.architecture";
 constexpr const char* kClassesKey = "headstart.classes";
 constexpr const char* kPreprocessingKey = "headstart.preprocessing";
+constexpr const char* kTemperatureKey = "headstart.temperature";
 constexpr const char* kMetricsKey = "headstart.metrics";
 constexpr const char* kProvenanceKey = "headstart.provenance";
 constexpr std::string_view kFormatVersion = "1";
 
+constexpr double kLowestTemperature = 1e-3, kHighestTemperature = 1e3;
 constexpr int kMaxSide = 4096;  // pixels
 constexpr std::int64_t kMaxPixels = 1LL << 40;
 constexpr std::size_t kMaxClasses = 1'000'000;
@@ -170,6 +172,15 @@ std::map<std::string, std::string> provenance_from_json(const std::string& text)
   return provenance;
 }
 
+double temperature_from_json(const std::string& text) {
+  const json value = parse(kTemperatureKey, text);
+  const double temperature = value.is_number() ? value.get<double>() : 0;
+  if (!(temperature >= kLowestTemperature) || !(temperature <= kHighestTemperature)) {
+    refuse(kTemperatureKey, fmt::format("expected a number from {} to {}", kLowestTemperature, kHighestTemperature));
+  }
+  return temperature;
+}
+
 const std::string& metadata_field(const StateDict& state, const char* key) {
   const auto found = state.metadata.find(key);
   if (found == state.metadata.end()) refuse(key, "missing");
@@ -191,6 +202,9 @@ ModelInfo info_from_metadata(const StateDict& state) {
   if (info.architecture.empty()) refuse(kArchitectureKey, "empty");
   info.classes = classes_from_json(metadata_field(state, kClassesKey));
   info.preprocessing = preprocessing_from_json(metadata_field(state, kPreprocessingKey));
+  if (const auto found = state.metadata.find(kTemperatureKey); found != state.metadata.end()) {  // files of older versions have none
+    info.temperature = temperature_from_json(found->second);
+  }
   info.metrics = metrics_from_json(metadata_field(state, kMetricsKey));
   info.provenance = provenance_from_json(metadata_field(state, kProvenanceKey));
   return info;
@@ -262,6 +276,7 @@ void write_model_file(const std::filesystem::path& path, const ModelInfo& info, 
       {kArchitectureKey, info.architecture},
       {kClassesKey, json(info.classes).dump()},
       {kPreprocessingKey, preprocessing_to_json(info.preprocessing)},
+      {kTemperatureKey, json(info.temperature).dump()},
       {kMetricsKey, json(info.metrics).dump()},
       {kProvenanceKey, provenance.dump()},
   };

@@ -63,12 +63,13 @@ TEST(MetricsJson, StaysJsonWithNanAndNamesThatAreNoUtf8) {
 
 TEST(MetricsCsv, HasOneRowAClassAndOneForAll) {
   const std::string csv = metrics_to_csv(metrics_of(2, 4, 3), std::vector<std::string>{"hot, dog", "not"});
-  EXPECT_EQ(csv.substr(0, csv.find('\n')),
-            "class,precision,recall,f1,support,top1,top1_low,top1_high,top5,mean_loss,\"predicted:hot, dog\",predicted:not");
+  EXPECT_EQ(
+      csv.substr(0, csv.find('\n')),
+      "class,precision,recall,f1,support,top1,top1_low,top1_high,top5,mean_loss,calibration_error,\"predicted:hot, dog\",predicted:not");
   const std::vector<std::string> lines = lines_of(csv);
   ASSERT_EQ(lines.size(), 4U);
-  EXPECT_EQ(lines[1], "\"hot, dog\",0.75,0.75,0.75,4,,,,,,3,1");
-  EXPECT_EQ(lines[2], "not,0.75,0.75,0.75,4,,,,,,1,3");
+  EXPECT_EQ(lines[1], "\"hot, dog\",0.75,0.75,0.75,4,,,,,,,3,1");
+  EXPECT_EQ(lines[2], "not,0.75,0.75,0.75,4,,,,,,,1,3");
   EXPECT_EQ(lines[3].rfind("(all),0.75,0.75,0.75,8,0.75,0.4", 0), 0U) << lines[3];
   EXPECT_EQ(lines[3].substr(lines[3].size() - 4), ",4,4");
 }

@@ -175,7 +175,8 @@ TEST(FitHead, TakesThePenaltyThatTheValidationPhotosLike) {
   const LabelledFeatures data{.features = train.rows, .labels = at::tensor(train.labels, at::kLong), .classes = 2};
   const LogisticFit alone = fit_logistic(data, best->penalty * feature_variance(train.rows));
   // The head is float32.
-  EXPECT_TRUE(test::tensors_close(network->head_tensor(ParameterRole::kWeight), alone.weight.to(at::kFloat), {.relative = 1e-5, .absolute = 1e-6}));
+  EXPECT_TRUE(
+      test::tensors_close(network->head_tensor(ParameterRole::kWeight), alone.weight.to(at::kFloat), {.relative = 1e-5, .absolute = 1e-6}));
   // Photos that are fitted to and chosen by like the weakest penalty best.
   EXPECT_TRUE(fit_head(*network, {.train = train, .validation = &train}).back().chosen);
   const std::vector<HeadTrial> unchosen = fit_head(*network, {.train = train});

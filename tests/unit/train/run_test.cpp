@@ -6,6 +6,7 @@
 #include <set>
 
 #include "core/file.h"
+#include "eval/calibration.h"
 #include "headstart/classifier.h"
 #include "headstart/train.h"
 #include "support/temp_dir.h"
@@ -55,9 +56,15 @@ TEST(Run, KeepsTheBestEpochAndSaysWhichItIs) {
       EXPECT_GE(record.validation_loss, best.validation_loss);
     }
   }
-  // The final figures come from the model file in float32, as did the epoch's: the same kernels on batches of the same photos.
+  // The final figures come from the model file in float32, as did the epoch's: the same kernels on batches of the same photos. The model
+  // file's temperature was fitted to these very photos.
   EXPECT_EQ(result.validation.metrics.top1, best.validation_top1);
-  EXPECT_NEAR(result.validation.metrics.mean_loss, best.validation_loss, 1e-5);
+  EXPECT_NE(result.temperature, 1);
+  EXPECT_EQ(read_model_info(result.model_file).temperature, result.temperature);
+  EXPECT_LT(result.validation.metrics.mean_loss, best.validation_loss);
+  Evaluation without = result.validation;
+  apply_temperature(without, 1 / result.temperature);
+  EXPECT_NEAR(without.metrics.mean_loss, best.validation_loss, 1e-5);
 }
 
 TEST(Run, LearnsToTellTheTinyPhotosApart) {

@@ -23,6 +23,7 @@ ModelInfo sample_info() {
   info.preprocessing.interpolation = Interpolation::kBicubic;
   info.preprocessing.mean = {0.498F, 0.1F, 1.0F / 3.0F};
   info.preprocessing.decode = {.apply_exif_orientation = false, .alpha = Alpha::kDrop, .clip_16_bit_grey = true, .max_pixels = 1000};
+  info.temperature = 1.0 / 3.0;
   info.metrics = {{"validation_top1", 0.9375}, {"test_top1", 1.0 / 3.0}};
   info.provenance = {{"seed", "7"}, {"photos", "/home/k\xC3\xA4the"}};
   return info;
@@ -50,6 +51,7 @@ void expect_equal(const Preprocessing& a, const Preprocessing& b) {
 void expect_equal(const ModelInfo& a, const ModelInfo& b) {
   EXPECT_EQ(a.architecture, b.architecture);
   EXPECT_EQ(a.classes, b.classes);
+  EXPECT_EQ(a.temperature, b.temperature);
   EXPECT_EQ(a.metrics, b.metrics);
   EXPECT_EQ(a.provenance, b.provenance);
   expect_equal(a.preprocessing, b.preprocessing);
@@ -152,6 +154,9 @@ TEST(ModelFile, EveryFieldOfTheMetadataIsChecked) {
   expect_contains(refused("headstart.classes", R"(["a","b","a"])"), "'a' is there twice");
   expect_contains(refused("headstart.classes", R"(["a",""])"), "empty");
   expect_contains(refused("headstart.classes", R"(["a","b\u0000c"])"), "zero byte");
+  for (const char* const bad : {"0", "-1", "1e9", "\"1\"", "null"}) {
+    expect_contains(refused("headstart.temperature", bad), "expected a number from 0.001 to 1000");
+  }
   expect_contains(refused("headstart.metrics", "[]"), "JSON object");
   expect_contains(refused("headstart.metrics", R"({"top1":"0.9"})"), "'top1' is no number");
   expect_contains(refused("headstart.metrics", R"({"top1":null})"), "'top1' is no number");
