@@ -26,9 +26,7 @@ std::string accuracy_figure(const ReportContext& context) {
   const Interval& interval = metrics.top1_interval;
   const std::string sentence =
       fmt::format("{} of {} right. With 95% confidence the true accuracy lies between {} and {}.", human_count(right_photos(metrics)),
-                  counted(metrics.photos, "photo", "photos"), html_percent(interval.low), html_percent(interval.high)) +
-      fmt::format(" Its probabilities are {} from the truth on average (expected calibration error).",
-                  html_percent(metrics.calibration_error));
+                  counted(metrics.photos, "photo", "photos"), html_percent(interval.low), html_percent(interval.high));
   return fmt::format(
       "<div><div class=\"label\">Accuracy on the {} photos</div><div class=\"figure\">{}</div>"
       "<div class=\"interval\" role=\"img\" aria-label=\"95% interval from {} to {}\">"
@@ -53,6 +51,7 @@ std::string facts(const ReportContext& context) {
   out += fact("Macro F1", html_percent(metrics.macro.f1), "mean over the classes");
   out += result.classes.size() > 5 ? fact("Top-5 accuracy", html_percent(metrics.top5), "the label is among five")
                                    : fact("Mean loss", html_number(metrics.mean_loss), "cross-entropy, nats");
+  out += fact("Calibration error", html_percent(metrics.calibration_error), "between probability and truth");
   if (result.history.empty()) {
     out += result.head_trials.empty() ? fact("Epochs", "0", "the network as it started")
                                       : fact("Output layer", "fitted", "to features, without an epoch");
@@ -62,10 +61,11 @@ std::string facts(const ReportContext& context) {
               result.options.keep == Keep::kLast ? "the last one is kept"
               : result.best_epoch == 0           ? "none beat the fitted output layer"
                                                  : "by validation accuracy");
-  out += fact("Training time", human_seconds(result.seconds), html_text(result.options.device));
-  out += fact("Photos a second", fmt::format("{:.{}f}", speed.photos_per_second, speed.photos_per_second < 100 ? 1 : 0),
-              fmt::format("{} of the time waiting", html_percent(speed.wait_share)));
-  return out + "</dl>";
+  return out +
+         fact("Training time", human_seconds(result.seconds),
+              fmt::format("{:.{}f} photos a second, {} of it waiting", speed.photos_per_second, speed.photos_per_second < 100 ? 1 : 0,
+                          html_percent(speed.wait_share))) +
+         "</dl>";
 }
 
 ChartSeries series_of(const TrainResult& result, std::string_view name, double EpochRecord::*field) {

@@ -120,7 +120,7 @@ th,td{padding:6px 10px}.bar{display:none}.facts{grid-template-columns:1fr 1fr}
 .mistakes{grid-template-columns:1fr 1fr;gap:10px}tbody th.wrap{max-width:12rem}}
 @media print{:root{color-scheme:light}body{font-size:11pt}nav{display:none}section{margin:24px 0}
 .tall{max-height:none;overflow:visible}.scroll{overflow:visible}
-figure,.facts div,tr{break-inside:avoid}*{-webkit-print-color-adjust:exact;print-color-adjust:exact}thead th{position:static}}
+pre{white-space:pre-wrap;overflow:visible}h2,h3,h2+.soft{break-after:avoid}figure,.facts div,tr{break-inside:avoid}*{-webkit-print-color-adjust:exact;print-color-adjust:exact}thead th{position:static}}
 )css";
 
 }  // namespace

@@ -36,7 +36,8 @@ from safetensors import safe_open
 with safe_open("model.safetensors", framework="pt") as model:
     classes = json.loads(model.metadata()["headstart.classes"])
     preprocessing = json.loads(model.metadata()["headstart.preprocessing"])
-    temperature = float(model.metadata()["headstart.temperature"])  # probabilities = softmax(logits / temperature)
+    # probabilities = softmax(logits / temperature)
+    temperature = float(model.metadata()["headstart.temperature"])
     weights = {name: model.get_tensor(name) for name in model.keys()})";
 
 std::string python_snippet(const std::string& architecture) {

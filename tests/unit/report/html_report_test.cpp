@@ -178,7 +178,7 @@ TEST(HtmlReport, OfARunWithoutEpochsHasFiguresAndNoCurves) {
   EXPECT_TRUE(is_well_nested(html));
   EXPECT_TRUE(contains(html, "without training on 2 classes"));
   EXPECT_TRUE(contains(html, "the network as it started"));
-  for (const char* const part : {"#curves", "#speed", "Best epoch", "Photos a second"}) EXPECT_FALSE(contains(html, part)) << part;
+  for (const char* const part : {"#curves", "#speed", "Best epoch", "photos a second"}) EXPECT_FALSE(contains(html, part)) << part;
 }
 
 TEST(HtmlReport, OfAnEmptyResultIsStillAPage) { EXPECT_TRUE(is_well_nested(html_report(TrainResult{}, ""))); }
