@@ -18,6 +18,7 @@ case ${1:-} in
 esac
 
 if [[ -n ${HEADSTART_CACHE:-} ]]; then export CCACHE_DIR=$HEADSTART_CACHE/ccache; fi
+export CCACHE_SLOPPINESS=pch_defines,time_macros  # what ccache asks for to cache the users of a precompiled header
 
 stage() {
   local name=$1 start=$SECONDS
