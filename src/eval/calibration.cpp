@@ -9,9 +9,6 @@
 namespace headstart {
 namespace {
 
-// As compute_metrics(): a float32 softmax underflows to zero, where its logarithm is not known any more.
-double log_of(float probability) { return std::log(static_cast<double>(std::max(probability, std::numeric_limits<float>::min()))); }
-
 // Cross-entropy of one photo whose log probabilities at temperature 1 are given.
 double loss_at(std::span<const double> logs, std::int32_t label, double temperature) {
   double largest = -std::numeric_limits<double>::infinity(), sum = 0;
@@ -47,6 +44,10 @@ double lowest_point(const Function& function, double low, double high) {
 
 }  // namespace
 
+double log_probability(float probability) {
+  return std::log(static_cast<double>(std::max(probability, std::numeric_limits<float>::min())));
+}
+
 double fit_temperature(std::span<const ScoredPhoto> photos) {
   constexpr double kSpread = 0.5;  // of ln T before any photo is seen: T from 0.37 to 2.7 is nothing unusual
   const double bound = std::log(20.0);
@@ -56,7 +57,7 @@ double fit_temperature(std::span<const ScoredPhoto> photos) {
     std::vector<double>& row = logs.emplace_back();
     for (const float probability : photo.probabilities) {
       if (std::isnan(probability)) return 1;
-      row.push_back(log_of(probability));
+      row.push_back(log_probability(probability));
     }
   }
   const auto objective = [&](double log_temperature) {

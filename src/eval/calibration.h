@@ -10,6 +10,9 @@
 
 namespace headstart {
 
+// Of a float32 softmax, which underflows to zero where the logarithm is a little below -87: no less than that. NaN stays NaN.
+double log_probability(float probability);
+
 // The temperature under which the photos' labels are likeliest, given their probabilities at temperature 1; 1 where there are none. From
 // 0.05 to 20. A weak pull to 1 counts as much as a few photos: a handful that are all right would ask for certainty.
 double fit_temperature(std::span<const ScoredPhoto> photos);

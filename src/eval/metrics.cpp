@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <limits>
 
+#include "eval/calibration.h"
 #include "eval/confusion.h"
 #include "headstart/error.h"
 #include "headstart/evaluate.h"
@@ -144,9 +144,7 @@ Metrics compute_metrics(std::span<const ScoredPhoto> photos, int classes) {
     const int rank = rank_of(photo.probabilities, photo.label);
     right += rank == 0 ? 1 : 0;
     in_top5 += rank < 5 ? 1 : 0;
-    // A float32 softmax underflows to zero where the true loss is a little above 87; NaN stays NaN.
-    loss -= std::log(
-        static_cast<double>(std::max(photo.probabilities[static_cast<std::size_t>(photo.label)], std::numeric_limits<float>::min())));
+    loss -= log_probability(photo.probabilities[static_cast<std::size_t>(photo.label)]);
     const ClassScore predicted = top_scores(photo.probabilities, 1).front();
     ++metrics.confusion[static_cast<std::size_t>(photo.label) * n + static_cast<std::size_t>(predicted.label)];
     bins.add(predicted.probability, predicted.label == photo.label);

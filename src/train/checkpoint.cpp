@@ -66,7 +66,7 @@ void expect_finite(const StateDict& weights) {
 
 bool best_is_current(const Checkpoint& checkpoint) {
   const TrainResult& progress = checkpoint.progress;
-  const bool has_best = progress.best_epoch > 0 || progress.start || progress.options.epochs == 0;
+  const bool has_best = kept_record(progress) != nullptr || progress.options.epochs == 0;
   return has_best && checkpoint.position.batch == 0 && checkpoint.position.epoch == progress.best_epoch;
 }
 
@@ -103,6 +103,11 @@ StateDict pack(const Checkpoint& checkpoint) {
 }
 
 }  // namespace
+
+const EpochRecord* kept_record(const TrainResult& progress) {
+  if (progress.best_epoch > 0) return &progress.history[static_cast<std::size_t>(progress.best_epoch - 1)];
+  return progress.start ? &*progress.start : nullptr;
+}
 
 void write_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint) {
   expect_finite(checkpoint.model);

@@ -100,11 +100,10 @@ bool train_epoch(Run& run) {
 
 // Better accuracy, or at equal accuracy the lower loss.
 bool beats_best(const Run& run, const EpochRecord& record) {
-  const TrainResult& progress = run.state.progress;
-  if (progress.best_epoch == 0 && !progress.start) return true;
-  const EpochRecord& best = progress.best_epoch == 0 ? *progress.start : progress.history[progress.best_epoch - 1];
-  if (record.validation_top1 != best.validation_top1) return record.validation_top1 > best.validation_top1;
-  return record.validation_loss < best.validation_loss;
+  const EpochRecord* const best = kept_record(run.state.progress);
+  if (best == nullptr) return true;
+  if (record.validation_top1 != best->validation_top1) return record.validation_top1 > best->validation_top1;
+  return record.validation_loss < best->validation_loss;
 }
 
 EpochRecord validate_epoch(Run& run) {

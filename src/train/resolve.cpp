@@ -220,8 +220,8 @@ RecipeDefaults defaults_for(const TrainOptions& o, const Source& source) {
   RecipeDefaults defaults = recipe_defaults(o.recipe, source.architecture->name, o.scratch);
   if (o.recipe != Recipe::kHead || o.head_init.value_or(HeadInit::kProbe) != HeadInit::kProbe) return defaults;
   const bool by_steps = o.epochs.value_or(0) > 0 || o.batch_size || o.lr || o.warmup_epochs || o.optimizer || o.momentum ||
-                        o.weight_decay || o.loss || o.schedule || o.head_bias || o.keep || o.label_smoothing > 0 || o.accumulate > 1 ||
-                        o.clip_norm > 0;
+                        o.weight_decay || o.decay || o.loss || o.schedule || o.head_bias || o.keep || o.label_smoothing > 0 ||
+                        o.accumulate > 1 || o.clip_norm > 0;
   if (!by_steps) {
     defaults.head_init = HeadInit::kProbe;
     defaults.epochs = 0;

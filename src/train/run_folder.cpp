@@ -40,10 +40,9 @@ std::map<std::string, double> model_metrics(const TrainResult& progress) {
     metrics["validation_top1"] = progress.validation.metrics.top1;
     metrics["validation_loss"] = progress.validation.metrics.mean_loss;
     metrics["validation_calibration_error"] = progress.validation.metrics.calibration_error;
-  } else if (progress.best_epoch > 0 || progress.start) {
-    const EpochRecord& best = progress.best_epoch > 0 ? progress.history[progress.best_epoch - 1] : *progress.start;
-    metrics["validation_top1"] = best.validation_top1;
-    metrics["validation_loss"] = best.validation_loss;
+  } else if (const EpochRecord* const kept = kept_record(progress)) {
+    metrics["validation_top1"] = kept->validation_top1;
+    metrics["validation_loss"] = kept->validation_loss;
   }
   if (progress.test) {
     metrics["test_top1"] = progress.test->metrics.top1;

@@ -63,7 +63,8 @@ TEST(Resolve, TheHeadRecipeTakesStepsWhereStepsAreAskedFor) {
                                                                  [](auto& o) { o.batch_size = 8; },
                                                                  [](auto& o) { o.accumulate = 2; },
                                                                  [](auto& o) { o.label_smoothing = 0.1; },
-                                                                 [](auto& o) { o.head_init = HeadInit::kZero; }};
+                                                                 [](auto& o) { o.head_init = HeadInit::kZero; },
+                                                                 [](auto& o) { o.decay = DecayScope::kAll; }};
   for (const auto& ask : asked) {
     TrainOptions options = valid_options();
     options.recipe = Recipe::kHead;
