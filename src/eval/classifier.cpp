@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "core/file.h"
@@ -11,6 +12,7 @@
 #include "eval/scoring.h"
 #include "headstart/error.h"
 #include "image/pipeline.h"
+#include "model/memory.h"
 #include "weights/model_file.h"
 
 namespace headstart {
@@ -44,6 +46,7 @@ struct Classifier::Impl {
   ModelInfo info;
   ScoringOptions scoring;
   std::unique_ptr<Network> network;
+  std::optional<FoldedNetwork> folded;  // there once the network is where it is to compute
 
   // pixels: u8 [1, crop, crop, 3]
   template <typename Source>
@@ -51,7 +54,7 @@ struct Classifier::Impl {
     const auto side = static_cast<std::size_t>(info.preprocessing.crop_size);
     std::vector<std::uint8_t> pixels(side * side * 3);
     render_evaluation_view(source, info.preprocessing, workspace, pixels);
-    return score_pixels(*network, pixels, 1, scoring);
+    return score_pixels(*folded, pixels, 1, scoring);
   }
 };
 
@@ -69,7 +72,9 @@ Classifier Classifier::open(const std::filesystem::path& model_file, const Class
                    .temperature = impl->info.temperature,
                    .threads = resolve_threads(options.threads)};
   at::set_num_threads(impl->scoring.threads);
+  keep_large_tensors();
   impl->network->to(device);
+  impl->folded.emplace(*impl->network, dtype_of(impl->scoring.precision));
   return Classifier(std::move(impl));
 }
 
@@ -117,7 +122,7 @@ void Classifier::predict_stream(const std::function<std::optional<std::filesyste
   ScoringOptions scoring = impl_->scoring;
   scoring.batch_size = options.batch_size;
   scoring.should_stop = options.should_stop;
-  score_stream(*impl_->network, next, sink, scoring);
+  score_stream(*impl_->folded, next, sink, scoring);
 }
 
 }  // namespace headstart

@@ -19,26 +19,25 @@ std::vector<float> softmax_rows(const at::Tensor& logits) {
   return {values, values + shares.numel()};
 }
 
-std::vector<float> score_pixels(Network& network, std::span<const std::uint8_t> pixels, int count, const ScoringOptions& options) {
+std::vector<float> score_pixels(const FoldedNetwork& network, std::span<const std::uint8_t> pixels, int count,
+                                const ScoringOptions& options) {
   if (count == 0) return {};
   // A thread of the caller's own knows nothing of LibTorch's thread count until it is told.
   at::internal::lazy_init_num_threads();
-  // Not inference mode: a network in training may cache tensors, and inference tensors could not be trained with later.
-  const c10::NoGradGuard no_grad;
   const at::Tensor input = to_input(pixels, count, options.preprocessing, options.precision, options.device);
-  std::vector<float> probabilities = softmax_rows(network.forward(input, NormMode::kRunningStatistics));
-  const auto classes = static_cast<std::size_t>(network.classes());
+  std::vector<float> probabilities = softmax_rows(network.forward(input));
+  const auto classes = static_cast<std::size_t>(network.network().classes());
   for (std::span<float> rest = probabilities; !rest.empty(); rest = rest.subspan(classes)) {
     apply_temperature(rest.first(classes), options.temperature);
   }
   return probabilities;
 }
 
-void score_stream(Network& network, const std::function<std::optional<std::filesystem::path>()>& next,
+void score_stream(const FoldedNetwork& network, const std::function<std::optional<std::filesystem::path>()>& next,
                   const std::function<void(const PhotoPrediction&)>& sink, const ScoringOptions& options) {
   PhotoBatches batches(
       next, {.preprocessing = options.preprocessing, .batch_size = options.batch_size, .threads = resolve_threads(options.threads)});
-  const auto classes = static_cast<std::size_t>(network.classes());
+  const auto classes = static_cast<std::size_t>(network.network().classes());
   while (const PreparedBatch* batch = batches.next(options.should_stop)) {
     const std::vector<float> probabilities = score_pixels(network, batch->pixels, batch->readable, options);
     auto row = probabilities.begin();
@@ -76,7 +75,7 @@ ScoredSamples collect_scores(const PhotoStream& stream, const std::filesystem::p
   return scored;
 }
 
-ScoredSamples score_samples(Network& network, const std::filesystem::path& root, std::span<const Sample> samples,
+ScoredSamples score_samples(const FoldedNetwork& network, const std::filesystem::path& root, std::span<const Sample> samples,
                             const ScoringOptions& options, const std::function<void(std::int64_t done, std::int64_t total)>& on_progress) {
   const PhotoStream stream = [&](const auto& next, const auto& sink) { score_stream(network, next, sink, options); };
   return collect_scores(stream, root, samples, on_progress);

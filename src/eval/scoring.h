@@ -1,6 +1,6 @@
 // Naming photos with a network that is in memory: what prediction, evaluation and training's validation have in common.
 //
-// Networks are used in evaluation mode (running statistics, no gradients) and are not changed; a network that is on the GPU stays there.
+// Networks are used folded (model/folding.h), as they were when they were folded; a network that is on the GPU stays there.
 // Determinism: the photos of batch b are photos [b * batch_size, (b + 1) * batch_size) of the input, whatever the number of threads, so the
 // same input gives bit-equal answers on the same machine and thread count. An unreadable photo leaves its batch one shorter.
 // A photo's answer hardly depends on its neighbours: with LibTorch 2.15 on an x86 CPU logits were bit-equal in batches of 2 to 32 and at
@@ -22,7 +22,7 @@
 #include "headstart/dataset.h"
 #include "headstart/evaluate.h"
 #include "headstart/preprocess.h"
-#include "model/network.h"
+#include "model/folding.h"
 
 namespace headstart {
 
@@ -41,11 +41,12 @@ std::vector<float> softmax_rows(const at::Tensor& logits);
 
 // Probabilities, row-major [count * classes], of pictures u8 [count, crop, crop, 3] that are prepared as render_evaluation_view does.
 // Uses preprocessing, precision, device and temperature of the options.
-std::vector<float> score_pixels(Network& network, std::span<const std::uint8_t> pixels, int count, const ScoringOptions& options);
+std::vector<float> score_pixels(const FoldedNetwork& network, std::span<const std::uint8_t> pixels, int count,
+                                const ScoringOptions& options);
 
 // Names a stream of photo files in bounded memory. `next` yields paths until nullopt and is called from one background thread; `sink` gets
 // the answers in input order on the calling thread. An exception from `next`, `sink` or a worker ends the stream and reaches the caller.
-void score_stream(Network& network, const std::function<std::optional<std::filesystem::path>()>& next,
+void score_stream(const FoldedNetwork& network, const std::function<std::optional<std::filesystem::path>()>& next,
                   const std::function<void(const PhotoPrediction&)>& sink, const ScoringOptions& options);
 
 struct ScoredSamples {
@@ -62,7 +63,7 @@ ScoredSamples collect_scores(const PhotoStream& stream, const std::filesystem::p
                              const std::function<void(std::int64_t done, std::int64_t total)>& on_progress);
 
 // Scores samples whose paths are relative to `root`. on_progress (optional) comes on the calling thread, after every photo.
-ScoredSamples score_samples(Network& network, const std::filesystem::path& root, std::span<const Sample> samples,
+ScoredSamples score_samples(const FoldedNetwork& network, const std::filesystem::path& root, std::span<const Sample> samples,
                             const ScoringOptions& options,
                             const std::function<void(std::int64_t done, std::int64_t total)>& on_progress = {});
 

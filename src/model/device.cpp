@@ -105,6 +105,8 @@ Precision resolve_precision(Precision precision, const at::Device& device) {
   return fast ? Precision::kBFloat16 : Precision::kFloat32;
 }
 
+at::ScalarType dtype_of(Precision precision) { return precision == Precision::kBFloat16 ? at::kBFloat16 : at::kFloat; }
+
 at::Tensor to_input(std::span<const std::uint8_t> pixels, int count, const Preprocessing& preprocessing, Precision precision,
                     const at::Device& device) {
   const int side = preprocessing.crop_size;
@@ -112,7 +114,7 @@ at::Tensor to_input(std::span<const std::uint8_t> pixels, int count, const Prepr
     throw Error(ErrorCategory::kInternal, fmt::format("network input: {} photos of {} x {} RGB pixels were announced, {} bytes came", count,
                                                       side, side, pixels.size()));
   }
-  const at::ScalarType dtype = precision == Precision::kBFloat16 ? at::kBFloat16 : at::kFloat;
+  const at::ScalarType dtype = dtype_of(precision);
   if (device.is_cpu()) return normalise_on_cpu(pixels, count, preprocessing, dtype);
   return normalise_on_device(pixels, count, preprocessing, dtype, device);
 }

@@ -1,4 +1,3 @@
-#include <ATen/ops/hardtanh.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -39,9 +38,6 @@ std::int64_t scale_channels(int channels, double width) {
   return rounded;
 }
 
-// In place where the input is a norm's output, which nothing else needs.
-at::Tensor relu6_(at::Tensor x) { return at::hardtanh_(x, 0, 6); }
-
 // Inverted bottleneck: expand 1x1, depthwise, project 1x1 without activation, plus the input where the shape is kept.
 struct Block {
   std::optional<ConvolutionNorm> expand;
@@ -49,11 +45,9 @@ struct Block {
   bool skip = false;
 
   at::Tensor operator()(const at::Tensor& x, NormPass mode) const {
-    at::Tensor y = expand ? relu6_((*expand)(x, mode)) : x;
-    y = relu6_(depthwise(y, mode));
-    y = project(y, mode);
-    if (skip) y += x;
-    return y;
+    at::Tensor y = expand ? (*expand)(x, mode, Activation::kRelu6) : x;
+    y = depthwise(y, mode, Activation::kRelu6);
+    return project(y, mode, Activation::kNone, skip ? x : at::Tensor());
   }
 };
 
@@ -62,39 +56,38 @@ class EfficientNetLite final : public LayeredNetwork {
  public:
   EfficientNetLite(const Architecture& self, const EfficientNetLiteSpec& spec, std::int64_t classes, const at::Device& device)
       : LayeredNetwork(self.name, device) {
-    stem_ = add("_conv_stem", "_bn0", {.in = 3, .out = kStemChannels, .kernel = 3, .stride = 2});
+    add_convolution_stage("stem", "_conv_stem", "_bn0", {.in = 3, .out = kStemChannels, .kernel = 3, .stride = 2});
+    int block = 0;
     std::int64_t channels = kStemChannels;
     for (std::size_t stage = 0; stage < kStages.size(); ++stage) {
       const Stage& row = kStages[stage];
       const bool fixed = stage == 0 || stage + 1 == kStages.size();
       const int repeats = fixed ? row.repeats : static_cast<int>(std::ceil(spec.depth * row.repeats));
       const std::int64_t out = scale_channels(row.out, spec.width);
+      std::vector<Block> blocks;
       for (int i = 0; i < repeats; ++i) {
-        blocks_.push_back(make_block(row, channels, out, i == 0 ? row.stride : 1));
+        blocks.push_back(make_block(fmt::format("_blocks.{}.", block++), row, channels, out, i == 0 ? row.stride : 1));
         channels = out;
       }
+      add_stage(fmt::format("stage{}", stage + 1), in_turn(std::move(blocks)));
     }
-    head_ = add("_conv_head", "_bn1", {.in = channels, .out = kHeadChannels});
+    add_convolution_stage("top", "_conv_head", "_bn1", {.in = channels, .out = kHeadChannels});
     add_output_layer(std::string(self.head_prefix), kHeadChannels, classes);
-  }
-
-  at::Tensor features(const at::Tensor& x, NormPass norm) override {
-    at::Tensor y = relu6_(stem_(x, norm));
-    for (const Block& block : blocks_) y = block(y, norm);
-    return global_average(relu6_(head_(y, norm)));
   }
 
  private:
   ConvolutionNorm add(const std::string& convolution, const std::string& norm, ConvolutionShape shape) {
     shape.padding = Padding::kTensorFlowSame;
-    ConvolutionNorm layer;
-    layer.convolution = add_convolution(convolution, shape);
-    layer.norm = add_batch_norm(norm, shape.out, kNorm);
-    return layer;
+    return add_pair(convolution, norm, shape, kNorm);
   }
 
-  Block make_block(const Stage& row, std::int64_t in, std::int64_t out, std::int64_t stride) {
-    const std::string prefix = fmt::format("_blocks.{}.", blocks_.size());
+  void add_convolution_stage(const std::string& name, const std::string& convolution, const std::string& norm,
+                             const ConvolutionShape& shape) {
+    add_stage(name,
+              [layer = add(convolution, norm, shape)](const at::Tensor& x, NormPass pass) { return layer(x, pass, Activation::kRelu6); });
+  }
+
+  Block make_block(const std::string& prefix, const Stage& row, std::int64_t in, std::int64_t out, std::int64_t stride) {
     const std::int64_t wide = in * row.expand;
     Block block;
     if (row.expand != 1) block.expand = add(prefix + "_expand_conv", prefix + "_bn0", {.in = in, .out = wide});
@@ -104,9 +97,6 @@ class EfficientNetLite final : public LayeredNetwork {
     block.skip = stride == 1 && in == out;
     return block;
   }
-
-  ConvolutionNorm stem_, head_;
-  std::vector<Block> blocks_;
 };
 
 }  // namespace

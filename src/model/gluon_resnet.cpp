@@ -5,6 +5,8 @@
 
 #include <optional>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "model/families.h"
@@ -31,28 +33,21 @@ struct BlockPlace {
 
 // Version 2: norm and ReLU before each convolution. The projection takes what the first of them gives, and has no norm of its own.
 struct BlockV2 {
-  struct Layer {
-    BatchNorm norm;
-    Convolution convolution;
-  };
-  std::vector<Layer> body;
+  BatchNorm norm;
+  std::vector<ConvolutionNorm> body;  // each with the norm before the next convolution
+  Convolution last;
   std::optional<Convolution> downsample;
 
   at::Tensor operator()(const at::Tensor& x, NormPass mode) const {
-    at::Tensor shortcut = x;
-    at::Tensor y = x;
-    for (std::size_t i = 0; i < body.size(); ++i) {
-      y = body[i].norm(y, mode);
-      at::relu_(y);
-      if (i == 0 && downsample) shortcut = (*downsample)(y);
-      y = body[i].convolution(y);
-    }
-    return y.add_(shortcut);
+    at::Tensor y = norm(x, mode);
+    at::relu_(y);
+    const at::Tensor shortcut = downsample ? (*downsample)(y) : x;
+    for (const ConvolutionNorm& layer : body) y = layer(y, mode, Activation::kRelu);
+    return last(y).add_(shortcut);
   }
 };
 
 // What both versions share: the stages' places and the names of layers.
-template <typename Block>
 class GluonResNet : public LayeredNetwork {
  protected:
   GluonResNet(const Architecture& self, const at::Device& device) : LayeredNetwork(self.name, device) {}
@@ -63,6 +58,7 @@ class GluonResNet : public LayeredNetwork {
     const std::int64_t expansion = spec.block == ResidualBlock::kBottleneck ? kBottleneckExpansion : 1;
     std::int64_t channels = 64;
     for (std::size_t stage = 0; stage < spec.blocks.size(); ++stage) {
+      std::vector<std::invoke_result_t<MakeBlock, const BlockPlace&>> blocks;
       const std::int64_t out = (std::int64_t{64} << stage) * expansion;
       for (int i = 0; i < spec.blocks[stage]; ++i) {
         BlockPlace place;
@@ -72,41 +68,34 @@ class GluonResNet : public LayeredNetwork {
         place.out = out;
         place.stride = stage > 0 && i == 0 ? 2 : 1;
         place.downsample = channels != out;
-        blocks_.push_back(make_block(place));
+        blocks.push_back(make_block(place));
         channels = out;
       }
+      add_stage(fmt::format("stage{}", stage + 1), in_turn(std::move(blocks)));
     }
     return channels;
   }
 
-  ConvolutionNorm add_pair(const std::string& convolution, const std::string& norm, const ConvolutionShape& shape, bool with_bias = false) {
-    ConvolutionNorm layer;
-    layer.convolution = add_convolution(convolution, shape, with_bias);
-    layer.norm = add_batch_norm(norm, shape.out, kNorm);
-    return layer;
+  ConvolutionNorm add(const std::string& convolution, const std::string& norm, const ConvolutionShape& shape, bool with_bias = false) {
+    return add_pair(convolution, norm, shape, kNorm, with_bias);
   }
 
-  at::Tensor through_blocks(at::Tensor x, NormPass norm) const {
-    for (const Block& block : blocks_) x = block(x, norm);
-    return x;
+  // The first convolution and what follows it.
+  void add_stem(const std::string& convolution, const std::string& norm, const std::optional<BatchNorm>& input_norm) {
+    const ConvolutionNorm stem = add(convolution, norm, {.in = 3, .out = 64, .kernel = 7, .stride = 2});
+    add_stage("stem", [stem, input_norm](const at::Tensor& x, NormPass pass) {
+      return stem_pool(stem(input_norm ? (*input_norm)(x, pass) : x, pass, Activation::kRelu));
+    });
   }
-
- private:
-  std::vector<Block> blocks_;
 };
 
-class ResNetV1 final : public GluonResNet<PostNormBlock> {
+class ResNetV1 final : public GluonResNet {
  public:
   ResNetV1(const Architecture& self, const GluonResNetSpec& spec, std::int64_t classes, const at::Device& device)
       : GluonResNet(self, device) {
-    stem_ = add_pair("features.0", "features.1", {.in = 3, .out = 64, .kernel = 7, .stride = 2});
+    add_stem("features.0", "features.1", std::nullopt);
     const std::int64_t channels = add_stages(spec, 4, [this](const BlockPlace& place) { return make_block(place); });
     add_output_layer(std::string(self.head_prefix), channels, classes);
-  }
-
-  at::Tensor features(const at::Tensor& x, NormPass norm) override {
-    at::Tensor y = stem_(x, norm);
-    return global_average(through_blocks(stem_pool(at::relu_(y)), norm));
   }
 
  private:
@@ -115,51 +104,44 @@ class ResNetV1 final : public GluonResNet<PostNormBlock> {
     const std::int64_t width = place.width();
     PostNormBlock block;
     if (place.kind == ResidualBlock::kBasic) {
-      block.body.push_back(add_pair(body + "0", body + "1", {.in = place.in, .out = width, .kernel = 3, .stride = place.stride}));
-      block.body.push_back(add_pair(body + "3", body + "4", {.in = width, .out = width, .kernel = 3}));
+      block.body.push_back(add(body + "0", body + "1", {.in = place.in, .out = width, .kernel = 3, .stride = place.stride}));
+      block.body.push_back(add(body + "3", body + "4", {.in = width, .out = width, .kernel = 3}));
     } else {
-      block.body.push_back(add_pair(body + "0", body + "1", {.in = place.in, .out = width, .stride = place.stride}, /*with_bias=*/true));
-      block.body.push_back(add_pair(body + "3", body + "4", {.in = width, .out = width, .kernel = 3}));
-      block.body.push_back(add_pair(body + "6", body + "7", {.in = width, .out = place.out}, /*with_bias=*/true));
+      block.body.push_back(add(body + "0", body + "1", {.in = place.in, .out = width, .stride = place.stride}, /*with_bias=*/true));
+      block.body.push_back(add(body + "3", body + "4", {.in = width, .out = width, .kernel = 3}));
+      block.body.push_back(add(body + "6", body + "7", {.in = width, .out = place.out}, /*with_bias=*/true));
     }
     if (place.downsample) {
       const std::string shortcut = place.prefix + "downsample.";
-      block.downsample = add_pair(shortcut + "0", shortcut + "1", {.in = place.in, .out = place.out, .stride = place.stride});
+      block.downsample = add(shortcut + "0", shortcut + "1", {.in = place.in, .out = place.out, .stride = place.stride});
     }
     return block;
   }
-
-  ConvolutionNorm stem_;
 };
 
-class ResNetV2 final : public GluonResNet<BlockV2> {
+class ResNetV2 final : public GluonResNet {
  public:
   ResNetV2(const Architecture& self, const GluonResNetSpec& spec, std::int64_t classes, const at::Device& device)
       : GluonResNet(self, device) {
-    input_norm_ = add_fixed_batch_norm("features.0", 3, kNorm);
-    stem_ = add_pair("features.1", "features.2", {.in = 3, .out = 64, .kernel = 7, .stride = 2});
+    add_stem("features.1", "features.2", add_fixed_batch_norm("features.0", 3, kNorm));
     const std::int64_t channels = add_stages(spec, 5, [this](const BlockPlace& place) { return make_block(place); });
-    final_norm_ = add_batch_norm("features.9", channels, kNorm);
+    const BatchNorm final_norm = add_batch_norm("features.9", channels, kNorm);
+    add_stage("top", [final_norm](const at::Tensor& x, NormPass pass) { return final_norm(x, pass).relu_(); });
     add_output_layer(std::string(self.head_prefix), channels, classes);
-  }
-
-  at::Tensor features(const at::Tensor& x, NormPass norm) override {
-    at::Tensor y = stem_(input_norm_(x, norm), norm);
-    y = final_norm_(through_blocks(stem_pool(at::relu_(y)), norm), norm);
-    return global_average(at::relu_(y));
   }
 
  private:
   BlockV2 make_block(const BlockPlace& place) {
     const std::int64_t width = place.width();
     BlockV2 block;
+    block.norm = add_batch_norm(place.prefix + "bn1", place.in, kNorm);
     if (place.kind == ResidualBlock::kBasic) {
-      add_layer(block, place, {.in = place.in, .out = width, .kernel = 3, .stride = place.stride});
-      add_layer(block, place, {.in = width, .out = width, .kernel = 3});
+      block.body.push_back(add_with_next_norm(place, 1, {.in = place.in, .out = width, .kernel = 3, .stride = place.stride}));
+      block.last = add_convolution(place.prefix + "conv2", {.in = width, .out = width, .kernel = 3});
     } else {
-      add_layer(block, place, {.in = place.in, .out = width});
-      add_layer(block, place, {.in = width, .out = width, .kernel = 3, .stride = place.stride});
-      add_layer(block, place, {.in = width, .out = place.out});
+      block.body.push_back(add_with_next_norm(place, 1, {.in = place.in, .out = width}));
+      block.body.push_back(add_with_next_norm(place, 2, {.in = width, .out = width, .kernel = 3, .stride = place.stride}));
+      block.last = add_convolution(place.prefix + "conv3", {.in = width, .out = place.out});
     }
     if (place.downsample) {
       block.downsample = add_convolution(place.prefix + "downsample", {.in = place.in, .out = place.out, .stride = place.stride});
@@ -167,16 +149,9 @@ class ResNetV2 final : public GluonResNet<BlockV2> {
     return block;
   }
 
-  void add_layer(BlockV2& block, const BlockPlace& place, const ConvolutionShape& shape) {
-    const std::size_t number = block.body.size() + 1;
-    BlockV2::Layer layer;
-    layer.norm = add_batch_norm(fmt::format("{}bn{}", place.prefix, number), shape.in, kNorm);
-    layer.convolution = add_convolution(fmt::format("{}conv{}", place.prefix, number), shape);
-    block.body.push_back(layer);
+  ConvolutionNorm add_with_next_norm(const BlockPlace& place, int number, const ConvolutionShape& shape) {
+    return add(fmt::format("{}conv{}", place.prefix, number), fmt::format("{}bn{}", place.prefix, number + 1), shape);
   }
-
-  BatchNorm input_norm_, final_norm_;
-  ConvolutionNorm stem_;
 };
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <array>
 
 #include "headstart/error.h"
+#include "model/folding.h"
 
 namespace headstart {
 namespace {
@@ -83,22 +84,34 @@ at::Tensor shared_batch_norm(const BatchNorm& norm, const at::Tensor& x, const S
 
 }  // namespace
 
-at::Tensor Convolution::operator()(const at::Tensor& x) const {
-  const at::Tensor cast = weight.to(x.scalar_type());
-  const at::Tensor cast_bias = bias.defined() ? bias.to(x.scalar_type()) : bias;
-  const std::array<std::int64_t, 2> stride = {shape.stride, shape.stride};
-  const std::array<std::int64_t, 2> dilation = {1, 1};
-  std::array<std::int64_t, 2> padding = {shape.kernel / 2, shape.kernel / 2};
-  if (shape.padding == Padding::kTensorFlowSame) {
-    const std::int64_t vertical = same_padding(x.size(2), shape);
-    const std::int64_t horizontal = same_padding(x.size(3), shape);
-    if (vertical % 2 != 0 || horizontal % 2 != 0) {
-      const std::array<std::int64_t, 4> sides = {horizontal / 2, horizontal - horizontal / 2, vertical / 2, vertical - vertical / 2};
-      return at::conv2d(at::constant_pad_nd(x, sides, 0), cast, cast_bias, stride, at::IntArrayRef{0, 0}, dilation, shape.groups);
-    }
-    padding = {vertical / 2, horizontal / 2};
+PaddedInput pad(const at::Tensor& x, const ConvolutionShape& shape) {
+  if (shape.padding == Padding::kSymmetric) return {.x = x, .padding = {shape.kernel / 2, shape.kernel / 2}};
+  const std::int64_t vertical = same_padding(x.size(2), shape);
+  const std::int64_t horizontal = same_padding(x.size(3), shape);
+  if (vertical % 2 == 0 && horizontal % 2 == 0) return {.x = x, .padding = {vertical / 2, horizontal / 2}};
+  const std::array<std::int64_t, 4> sides = {horizontal / 2, horizontal - horizontal / 2, vertical / 2, vertical - vertical / 2};
+  return {.x = at::constant_pad_nd(x, sides, 0)};
+}
+
+at::Tensor convolve(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const ConvolutionShape& shape) {
+  const PaddedInput padded = pad(x, shape);
+  return at::conv2d(padded.x, weight, bias, {shape.stride, shape.stride}, padded.padding, {1, 1}, shape.groups);
+}
+
+at::Tensor& activate_(at::Tensor& x, Activation activation) {
+  switch (activation) {
+    case Activation::kRelu:
+      return at::relu_(x);
+    case Activation::kRelu6:
+      return at::hardtanh_(x, 0, 6);
+    case Activation::kNone:
+      break;
   }
-  return at::conv2d(x, cast, cast_bias, stride, padding, dilation, shape.groups);
+  return x;
+}
+
+at::Tensor Convolution::operator()(const at::Tensor& x) const {
+  return convolve(x, weight.to(x.scalar_type()), bias.defined() ? bias.to(x.scalar_type()) : bias, shape);
 }
 
 at::Tensor BatchNorm::operator()(const at::Tensor& x, NormPass mode) const {
@@ -113,7 +126,18 @@ at::Tensor BatchNorm::operator()(const at::Tensor& x, NormPass mode) const {
   return at::batch_norm(x, weight, bias, running_mean, running_var, batch, options.momentum, options.eps, /*cudnn_enabled=*/true);
 }
 
-at::Tensor global_average(const at::Tensor& x) { return at::adaptive_avg_pool2d(x, {1, 1}).flatten(1); }
+at::Tensor ConvolutionNorm::operator()(const at::Tensor& x, NormPass pass, Activation activation, const at::Tensor& added) const {
+  if (pass.folded != nullptr) return pass.folded->run(place, x, activation, added);
+  at::Tensor y;
+  if (pass.mode == NormMode::kBatchStatistics) {
+    y = norm(convolution(x), pass);
+  } else {
+    const ScaleAndShift folded = headstart::fold(convolution, norm);
+    y = convolve(x, folded.weight.to(x.scalar_type()), folded.bias.to(x.scalar_type()), convolution.shape);
+  }
+  if (added.defined()) y += added;
+  return activate_(y, activation);
+}
 
 LayeredNetwork::LayeredNetwork(std::string_view architecture, const at::Device& device) {
   architecture_ = architecture;
@@ -149,6 +173,20 @@ BatchNorm LayeredNetwork::add_fixed_batch_norm(const std::string& name, std::int
   norm.running_mean = add_buffer(name + ".running_mean", {channels}, 0.0F);
   norm.running_var = add_buffer(name + ".running_var", {channels}, 1.0F);
   return norm;
+}
+
+ConvolutionNorm LayeredNetwork::add_pair(const std::string& convolution, const std::string& norm, const ConvolutionShape& shape,
+                                         const BatchNormOptions& options, bool with_bias) {
+  ConvolutionNorm pair;
+  pair.place = pairs_.size();
+  pair.convolution = add_convolution(convolution, shape, with_bias);
+  pair.norm = add_batch_norm(norm, shape.out, options);
+  pairs_.push_back(pair);
+  return pair;
+}
+
+std::shared_ptr<const FoldedWeights> LayeredNetwork::fold(at::ScalarType dtype) const {
+  return std::make_shared<const FoldedWeights>(pairs_, dtype);
 }
 
 void LayeredNetwork::add_output_layer(const std::string& name, std::int64_t features, std::int64_t classes) {

@@ -6,9 +6,14 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "model/network.h"
 
@@ -27,6 +32,20 @@ struct ConvolutionShape {
   std::int64_t groups = 1;
   Padding padding = Padding::kSymmetric;
 };
+
+// x as a convolution takes it: `padding` rows and columns are still to be added on each side.
+struct PaddedInput {
+  at::Tensor x;
+  std::array<std::int64_t, 2> padding{};  // vertical, horizontal
+};
+PaddedInput pad(const at::Tensor& x, const ConvolutionShape& shape);
+
+// weight [out, in / groups, kernel, kernel], bias [out] or undefined, both in x's dtype.
+at::Tensor convolve(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const ConvolutionShape& shape);
+
+enum class Activation { kNone, kRelu, kRelu6 };
+// In place: for x that nothing else needs, as a norm's or a convolution's output.
+at::Tensor& activate_(at::Tensor& x, Activation activation);
 
 // x [N, in, H, W] → [N, out, H', W'].
 struct Convolution {
@@ -55,26 +74,45 @@ struct BatchNorm {
   at::Tensor operator()(const at::Tensor& x, NormPass mode) const;
 };
 
+// With running statistics the norm is folded into the convolution: the same function with one pass over the activations less, forward and
+// backward, and without the convolution's output kept for the norm's gradient.
 struct ConvolutionNorm {
   Convolution convolution;
   BatchNorm norm;
+  std::size_t place = 0;  // among the network's, for FoldedWeights
 
-  at::Tensor operator()(const at::Tensor& x, NormPass mode) const { return norm(convolution(x), mode); }
+  // activation(norm(convolution(x)) + added); `added` may be undefined.
+  at::Tensor operator()(const at::Tensor& x, NormPass pass, Activation activation = Activation::kNone, const at::Tensor& added = {}) const;
 };
 
-// x [N, C, H, W] → mean over H and W, [N, C].
-at::Tensor global_average(const at::Tensor& x);
+// A stage of blocks, each of which takes what the one before gives.
+template <typename Block>
+auto in_turn(std::vector<Block> blocks) {
+  return [blocks = std::move(blocks)](at::Tensor x, NormPass norm) {
+    for (const Block& block : blocks) x = block(x, norm);
+    return x;
+  };
+}
 
-// What the networks derive from: adds layers' tensors under their published names, in the order of the calls.
+// What the networks derive from: adds layers' tensors under their published names, in the order of the calls. The layers that are added
+// between two calls of add_stage() belong to the latter's stage.
 class LayeredNetwork : public Network {
+ public:
+  std::shared_ptr<const FoldedWeights> fold(at::ScalarType dtype) const override;
+
  protected:
   LayeredNetwork(std::string_view architecture, const at::Device& device);
 
   Convolution add_convolution(const std::string& name, const ConvolutionShape& shape, bool with_bias = false);
   BatchNorm add_batch_norm(const std::string& name, std::int64_t channels, const BatchNormOptions& options);
+  ConvolutionNorm add_pair(const std::string& convolution, const std::string& norm, const ConvolutionShape& shape,
+                           const BatchNormOptions& options, bool with_bias = false);
   // One whose scale and shift are not learned, as MXNet's with fix_gamma: both are buffers, the scale is stored but taken as 1.
   BatchNorm add_fixed_batch_norm(const std::string& name, std::int64_t channels, const BatchNormOptions& options);
   void add_output_layer(const std::string& name, std::int64_t features, std::int64_t classes);
+
+ private:
+  std::vector<ConvolutionNorm> pairs_;
 };
 
 }  // namespace headstart

@@ -1,5 +1,6 @@
 #include "model/network.h"
 
+#include <ATen/ops/adaptive_avg_pool2d.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/zeros.h>
@@ -49,6 +50,13 @@ std::string difference(const at::Tensor& wanted, const HostTensor& source) {
 }
 
 }  // namespace
+
+at::Tensor Network::run_stages(at::Tensor x, std::size_t first, std::size_t last, NormPass norm) const {
+  for (std::size_t i = first; i < last; ++i) x = stages_[i].run(std::move(x), norm);
+  return x;
+}
+
+at::Tensor Network::pool(const at::Tensor& x) { return at::adaptive_avg_pool2d(x, {1, 1}).flatten(1); }
 
 at::Tensor Network::head(const at::Tensor& features) const {
   const at::Tensor& weight = head_tensor(ParameterRole::kWeight);
@@ -138,6 +146,7 @@ at::Tensor& Network::add_parameter(std::string name, std::vector<std::int64_t> s
   parameters_.push_back({.name = std::move(name),
                          .tensor = at::zeros(shape, at::TensorOptions(at::kFloat).device(build_device_)),
                          .role = role,
+                         .stage = stages_.size(),
                          .in_head = in_head});
   return parameters_.back().tensor;
 }
@@ -146,6 +155,10 @@ at::Tensor& Network::add_buffer(std::string name, std::vector<std::int64_t> shap
   order_.push_back({.is_buffer = true, .index = buffers_.size()});
   buffers_.push_back({.name = std::move(name), .tensor = at::full(shape, value, at::TensorOptions(at::kFloat).device(build_device_))});
   return buffers_.back().tensor;
+}
+
+void Network::add_stage(std::string name, std::function<at::Tensor(at::Tensor x, NormPass norm)> run) {
+  stages_.push_back({.name = std::move(name), .run = std::move(run)});
 }
 
 Network::NamedView Network::view(Place place) const {

@@ -31,7 +31,8 @@ struct NamedParameter {
   std::string name;  // "layer1.0.conv1.weight"
   at::Tensor tensor;
   ParameterRole role = ParameterRole::kWeight;
-  bool in_head = false;  // belongs to the output layer
+  std::size_t stage = 0;  // that it belongs to; behind the last one: the output layer's
+  bool in_head = false;   // belongs to the output layer
 };
 
 struct NamedBuffer {
@@ -48,13 +49,24 @@ enum class NormMode {
 // Adds up a float64 tensor over the processes that share a batch, in place; called in the same order in each of them.
 using SumOverProcesses = std::function<void(at::Tensor&)>;
 
+class FoldedWeights;  // model/folding.h
+
 // How batch norms work in one pass.
 struct NormPass {
   NormPass(NormMode mode_in, const SumOverProcesses* shared_in = nullptr) : mode(mode_in), shared(shared_in) {}  // a mode alone is enough
+  NormPass(const FoldedWeights& folded_in) : mode(NormMode::kRunningStatistics), shared(nullptr), folded(&folded_in) {}
   NormMode mode;
   // With kBatchStatistics: those of the whole batch, of which x is this process's share, perhaps none of it. Must outlive the backward
   // pass.
   const SumOverProcesses* shared;
+  // Convolutions and norms in one, without gradients, x in their dtype; or nullptr.
+  const FoldedWeights* folded = nullptr;
+};
+
+// A part of the network that a photo passes as a whole; the first takes [N, 3, H, W], the last gives [N, C, H', W'].
+struct NetworkStage {
+  std::string name;  // "stem", "layer1"
+  std::function<at::Tensor(at::Tensor x, NormPass norm)> run;
 };
 
 struct NewHead {
@@ -68,10 +80,16 @@ class Network {
   virtual ~Network() = default;
 
   // x [N, 3, H, W] → pooled features [N, feature_count()], in x's dtype.
-  virtual at::Tensor features(const at::Tensor& x, NormPass norm) = 0;
+  at::Tensor features(const at::Tensor& x, NormPass norm) const { return pool(run_stages(x, 0, stages_.size(), norm)); }
+  // Through the stages [first, last) alone; x is what stage `first` takes.
+  at::Tensor run_stages(at::Tensor x, std::size_t first, std::size_t last, NormPass norm) const;
+  // What the last stage gives → pooled features.
+  static at::Tensor pool(const at::Tensor& x);
   // features → logits [N, classes], float32.
   at::Tensor head(const at::Tensor& features) const;
-  at::Tensor forward(const at::Tensor& x, NormPass norm) { return head(features(x, norm)); }
+  at::Tensor forward(const at::Tensor& x, NormPass norm) const { return head(features(x, norm)); }
+  // The weights and running statistics as they are now, for passes without gradients.
+  virtual std::shared_ptr<const FoldedWeights> fold(at::ScalarType dtype) const = 0;
 
   std::int64_t feature_count() const;
   std::int64_t classes() const;
@@ -79,6 +97,7 @@ class Network {
   const at::Tensor& head_tensor(ParameterRole role) const;
   const std::vector<NamedParameter>& parameters() const { return parameters_; }
   const std::vector<NamedBuffer>& buffers() const { return buffers_; }
+  const std::vector<NetworkStage>& stages() const { return stages_; }  // first to last
   std::string_view architecture() const { return architecture_; }
 
   void to(const at::Device& device);
@@ -101,6 +120,8 @@ class Network {
   // Called by the concrete networks while they are built.
   at::Tensor& add_parameter(std::string name, std::vector<std::int64_t> shape, ParameterRole role, bool in_head = false);
   at::Tensor& add_buffer(std::string name, std::vector<std::int64_t> shape, float value);
+  // Of the parameters that were added since the stage before.
+  void add_stage(std::string name, std::function<at::Tensor(at::Tensor x, NormPass norm)> run);
 
   std::vector<NamedParameter> parameters_;
   std::vector<NamedBuffer> buffers_;
@@ -121,6 +142,7 @@ class Network {
   std::string head_prefix() const;  // "fc.", with the dot
   std::size_t head_index(ParameterRole role) const;
 
+  std::vector<NetworkStage> stages_;
   std::vector<Place> order_;  // as published: a layer's parameters, then its running statistics
 };
 
@@ -155,6 +177,9 @@ HostTensor to_host(const at::Tensor& tensor);
 at::Device resolve_device(const std::string& name);
 // kAuto → bfloat16 where the device computes it fast (AVX-512 BF16 or AMX; CUDA 8.0 and up), else float32.
 Precision resolve_precision(Precision precision, const at::Device& device);
+
+// Of kFloat32 and kBFloat16.
+at::ScalarType dtype_of(Precision precision);
 
 // u8 [N, crop, crop, 3] → normalised [N, 3, crop, crop] channels_last on the device, in float32 or bfloat16.
 at::Tensor to_input(std::span<const std::uint8_t> pixels, int count, const Preprocessing& preprocessing, Precision precision,

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <ATen/ops/max_pool2d.h>
-#include <ATen/ops/relu.h>
 
 #include <cstdint>
 #include <optional>
@@ -27,12 +26,8 @@ struct PostNormBlock {
 
   at::Tensor operator()(const at::Tensor& x, NormPass mode) const {
     at::Tensor y = x;
-    for (std::size_t i = 0; i < body.size(); ++i) {
-      y = body[i](y, mode);
-      if (i + 1 < body.size()) at::relu_(y);
-    }
-    y += downsample ? (*downsample)(x, mode) : x;
-    return at::relu_(y);
+    for (std::size_t i = 0; i + 1 < body.size(); ++i) y = body[i](y, mode, Activation::kRelu);
+    return body.back()(y, mode, Activation::kRelu, downsample ? (*downsample)(x, mode) : x);
   }
 };
 

@@ -1,4 +1,3 @@
-#include <ATen/ops/relu.h>
 #include <fmt/format.h>
 
 #include <string>
@@ -15,32 +14,26 @@ class ResNet final : public LayeredNetwork {
  public:
   ResNet(const Architecture& self, const ResNetSpec& spec, std::int64_t classes, const at::Device& device)
       : LayeredNetwork(self.name, device) {
-    stem_ = add("conv1", "bn1", {.in = 3, .out = 64, .kernel = 7, .stride = 2});
+    const ConvolutionNorm stem = add("conv1", "bn1", {.in = 3, .out = 64, .kernel = 7, .stride = 2});
+    add_stage("stem", [stem](const at::Tensor& x, NormPass norm) { return stem_pool(stem(x, norm, Activation::kRelu)); });
     std::int64_t channels = 64;
     for (std::size_t stage = 0; stage < spec.blocks.size(); ++stage) {
+      const std::string name = fmt::format("layer{}", stage + 1);
       const std::int64_t width = std::int64_t{64} << stage;
+      std::vector<PostNormBlock> blocks;
       for (int i = 0; i < spec.blocks[stage]; ++i) {
         const std::int64_t stride = stage > 0 && i == 0 ? 2 : 1;
-        blocks_.push_back(make_block(fmt::format("layer{}.{}.", stage + 1, i), spec.block, channels, width, stride));
+        blocks.push_back(make_block(fmt::format("{}.{}.", name, i), spec.block, channels, width, stride));
         channels = spec.block == ResidualBlock::kBottleneck ? width * kBottleneckExpansion : width;
       }
+      add_stage(name, in_turn(std::move(blocks)));
     }
     add_output_layer(std::string(self.head_prefix), channels, classes);
   }
 
-  at::Tensor features(const at::Tensor& x, NormPass norm) override {
-    at::Tensor y = stem_(x, norm);
-    y = stem_pool(at::relu_(y));
-    for (const PostNormBlock& block : blocks_) y = block(y, norm);
-    return global_average(y);
-  }
-
  private:
   ConvolutionNorm add(const std::string& convolution, const std::string& norm, const ConvolutionShape& shape) {
-    ConvolutionNorm layer;
-    layer.convolution = add_convolution(convolution, shape);
-    layer.norm = add_batch_norm(norm, shape.out, {});
-    return layer;
+    return add_pair(convolution, norm, shape, {});
   }
 
   PostNormBlock make_block(const std::string& prefix, ResidualBlock kind, std::int64_t in, std::int64_t width, std::int64_t stride) {
@@ -60,9 +53,6 @@ class ResNet final : public LayeredNetwork {
     }
     return block;
   }
-
-  ConvolutionNorm stem_;
-  std::vector<PostNormBlock> blocks_;
 };
 
 }  // namespace

@@ -9,6 +9,7 @@
 
 #include "data/loader.h"
 #include "headstart/error.h"
+#include "model/folding.h"
 #include "report/run_files.h"
 #include "train/workload.h"
 
@@ -40,17 +41,18 @@ struct Features {
   std::vector<Problem> unreadable;
 };
 
-Features features_of(std::span<const Sample> samples, Network& network, const std::filesystem::path& root, const ResolvedOptions& options,
-                     const FeatureProgress& progress) {
+Features features_of(std::span<const Sample> samples, const FoldedNetwork& backbone, const std::filesystem::path& root,
+                     const ResolvedOptions& options, const FeatureProgress& progress) {
   Loader loader(samples, {.root = root, .preprocessing = options.preprocessing, .batch_size = kFeatureBatch, .threads = options.threads});
   loader.start(identity_order(samples.size()), 0);
   Features features{.readable = std::string(samples.size(), 'u'), .rows = {}, .unreadable = {}};
-  std::vector<at::Tensor> parts = {at::empty({0, network.feature_count()}, at::TensorOptions().device(at::Device(options.device)))};
+  std::vector<at::Tensor> parts = {
+      at::empty({0, backbone.network().feature_count()}, at::TensorOptions().device(at::Device(options.device)))};
   while (std::optional<Batch> batch = loader.next()) {
     if (progress.should_stop && progress.should_stop()) throw Error(ErrorCategory::kInterrupted, "stopped while computing features");
     if (batch->count > 0) {
       const at::Tensor input = to_input(batch->pixels, batch->count, options.preprocessing, options.precision, at::Device(options.device));
-      parts.push_back(network.features(input, NormMode::kRunningStatistics).to(at::kFloat));
+      parts.push_back(backbone.features(input).to(at::kFloat));
     }
     for (const std::uint32_t index : batch->sample_indices) features.readable[index] = 'r';
     progress.advance(batch->requested);
@@ -90,7 +92,7 @@ void FeatureStore::compute(Backbone& backbone, Network& network, const std::file
                            const ResolvedOptions& options, const FeatureProgress& progress, const Group& group) {
   const c10::NoGradGuard no_gradients;
   const std::span<const Sample> own = group.part_of<Sample>(missing);
-  const Features features = gathered(group, features_of(own, network, root, options, progress));
+  const Features features = gathered(group, features_of(own, FoldedNetwork(network, dtype_of(options.precision)), root, options, progress));
   if (own.size() < missing.size()) progress.advance(static_cast<std::int64_t>(missing.size() - own.size()));
   std::int64_t row = backbone.rows.defined() ? backbone.rows.size(0) : 0;
   for (std::size_t i = 0; i < missing.size(); ++i) {

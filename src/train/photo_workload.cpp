@@ -7,6 +7,7 @@
 
 #include "data/loader.h"
 #include "data/sampler.h"
+#include "model/folding.h"
 #include "train/workload.h"
 
 namespace headstart {
@@ -121,7 +122,8 @@ class PhotoWorkload final : public Workload {
     group_.broadcast(statistics);
     const std::span<const Sample> all = catalog_.validation;
     const std::span<const Sample> own = group_.part_of(all);
-    ScoredSamples scored = score_samples(network_, catalog_.root, own, scoring_options(options_, callbacks), on_progress);
+    ScoredSamples scored = score_samples(FoldedNetwork(network_, dtype_of(options_.precision)), catalog_.root, own,
+                                         scoring_options(options_, callbacks), on_progress);
     if (group_.alone()) return scored;
     std::string bytes;
     for (const std::string& part : group_.gather(packed(scored, own))) bytes += part;
@@ -138,9 +140,9 @@ class PhotoWorkload final : public Workload {
 
  private:
   at::Tensor no_photos() const {
-    const at::ScalarType dtype = options_.precision == Precision::kBFloat16 ? at::kBFloat16 : at::kFloat;
     const std::int64_t side = options_.preprocessing.crop_size;
-    return at::empty({0, 3, side, side}, at::TensorOptions(dtype).device(device_).memory_format(at::MemoryFormat::ChannelsLast));
+    return at::empty({0, 3, side, side},
+                     at::TensorOptions(dtype_of(options_.precision)).device(device_).memory_format(at::MemoryFormat::ChannelsLast));
   }
 
   Network& network_;

@@ -14,6 +14,7 @@
 #include "eval/calibration.h"
 #include "headstart/error.h"
 #include "headstart/text.h"
+#include "model/memory.h"
 #include "report/run_files.h"
 #include "train/agree.h"
 #include "train/head_init.h"
@@ -396,11 +397,13 @@ TrainResult with_engine_errors(const Work& work) {
 // A stop that any rank asks for reaches all of them, and so does the reason for which one fails.
 template <typename Work>
 TrainResult in_group(const std::optional<Distributed>& where, TrainCallbacks callbacks, const Work& work) {
+  keep_large_tensors();
   const Group group = where ? Group(*where, callbacks.should_stop) : Group();
   callbacks.should_stop = group.shared_stop(callbacks.should_stop);
   try {
     TrainResult result = with_engine_errors([&] { return work(group, callbacks); });
     group.finish(callbacks.should_stop);
+    release_unused_memory();
     return result;
   } catch (const Error& error) {
     group.fail(error);

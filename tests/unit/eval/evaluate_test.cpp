@@ -97,8 +97,8 @@ TEST(ScoreSamples, ScoresALiveNetworkAsTheClassifierDoesAndLeavesItUnchanged) {
   const Catalog catalog = make_catalog(photos, 3);
   const auto network = test::tiny_network(2);
   const StateDict before = network->state();
-  const ScoredSamples scored =
-      score_samples(*network, catalog.root, catalog.test, {.preprocessing = test::tiny_preprocessing(), .batch_size = 4});
+  const ScoredSamples scored = score_samples(FoldedNetwork(*network, at::kFloat), catalog.root, catalog.test,
+                                             {.preprocessing = test::tiny_preprocessing(), .batch_size = 4});
   const Evaluation evaluation = evaluate(Classifier::open(models / "m.safetensors"), catalog, Split::kTest, {.batch_size = 4});
   ASSERT_EQ(scored.photos.size(), evaluation.photos.size());
   for (std::size_t i = 0; i < scored.photos.size(); ++i) EXPECT_EQ(scored.photos[i].probabilities, evaluation.photos[i].probabilities);

@@ -144,13 +144,14 @@ TEST_P(Golden, ForwardAndBackwardEqualPyTorchInFloat64) {
   check_running_statistics(kDigits);
 }
 
-// The program's own dtype and layout. Rounding alone moves logits by up to 7e-6 in evaluation mode; an activation near zero that rounds to
-// the other side of a ReLU moves gradients by up to 3e-4. In training mode the last stage has eight values a channel, and up to 150 such
-// norms amplify rounding: 2e-3 and 0.08 in ResNet-152, less in the others. A wrong layer gives errors near 1.
+// The program's own dtype and layout. Rounding alone moves logits by up to 7e-6 in evaluation mode; an activation near an edge of a ReLU
+// that rounds to its other side moves gradients by up to 1.9% (seen in Lite2 when the input is scaled by 1 + 1e-7; others up to 0.5%),
+// without one they are within 1e-5. In training mode the last stage has eight values a channel, and up to 150 such norms amplify rounding:
+// 2e-3 and 0.08 in ResNet-152, less in the others. A wrong layer gives errors near 1.
 TEST_P(Golden, ForwardAndBackwardEqualPyTorchInFloat32ChannelsLast) {
   run(NormMode::kRunningStatistics, input());
   check_logits("eval", 5e-5);
-  check_gradients_together("eval", 5e-3);
+  check_gradients_together("eval", 5e-2);
   run(NormMode::kBatchStatistics, input());
   check_logits("train", 2e-2);
   check_gradients_together("train", 0.25);

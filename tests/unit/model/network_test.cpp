@@ -187,7 +187,7 @@ TEST(MakeNetwork, DrawsKaimingWeightsFromTheSeed) {
   const auto network = make_network("resnet18", 10, 3);
   const auto again = make_network("resnet18", 10, 3), other = make_network("resnet18", 10, 4);
   for (std::size_t i = 0; i < network->parameters().size(); ++i) {
-    const auto& [name, tensor, role, in_head] = network->parameters()[i];
+    const auto& [name, tensor, role, stage, in_head] = network->parameters()[i];
     EXPECT_TRUE(test::tensors_equal(tensor, again->parameters()[i].tensor)) << name;
     if (role == ParameterRole::kNormScale) {
       EXPECT_TRUE(test::tensors_equal(tensor, at::ones_like(tensor))) << name;
