@@ -8,11 +8,10 @@
 #include <span>
 
 #include "headstart/image.h"
+#include "image/jpeg_index.h"
 #include "image/region.h"
 
 namespace headstart {
-
-struct JpegIndex;  // image/jpeg_entropy.h
 
 struct JpegHeader {
   ImageSize size;       // as stored, before orientation

@@ -7,30 +7,16 @@
 // Thread-safety: an object belongs to one thread and must outlive the decoder's use. Errors: none but `give_up`.
 #pragma once
 
-#include <array>
 #include <cstddef>
-#include <cstdint>
 #include <cstdio>
 #include <memory>
-#include <vector>
 
 // jpeglib.h needs FILE and size_t before it.
 #include <jpeglib.h>
 
-namespace headstart {
+#include "image/jpeg_index.h"
 
-// Where parts of a scan begin, so that a picture that comes again is entered in the middle: every fourth MCU's place in the data and what
-// came before it. It grows as far as the picture was decoded. 12 bytes a point, some 4% of a photo's file.
-struct JpegIndex {
-  struct Point {
-    std::uint32_t byte = 0;  // of the scan's data
-    std::uint8_t bit = 0;
-    std::array<std::int16_t, 3> last_dc = {};
-  };
-  static constexpr std::uint32_t kStride = 4;
-  std::vector<Point> points;  // points[i] is of MCU i * kStride
-  bool complete = false;      // the whole scan was decoded, and was sound
-};
+namespace headstart {
 
 class JpegEntropy {
  public:

@@ -83,7 +83,7 @@ std::vector<std::uint8_t> training_view(const std::vector<std::byte>& encoded, c
   augmentation.fast_decode = fast;
   Workspace workspace;
   std::vector<std::uint8_t> out(view_bytes(preprocessing));
-  render_training_view(encoded, preprocessing, augmentation, kSeed, epoch, sample, workspace, out);
+  render_training_view({encoded}, preprocessing, augmentation, kSeed, epoch, sample, workspace, out);
   return out;
 }
 
@@ -206,7 +206,7 @@ TEST(TrainingView, AWorkspaceCarriesNothingFromPhotoToPhoto) {
   Workspace workspace;
   std::vector<std::uint8_t> out(view_bytes(preprocessing));
   for (std::uint32_t i = 0; i < 12; ++i) {
-    render_training_view(photos[i % 3], preprocessing, {}, kSeed, i, 0, workspace, out);
+    render_training_view({photos[i % 3]}, preprocessing, {}, kSeed, i, 0, workspace, out);
     EXPECT_EQ(out, training_view(photos[i % 3], preprocessing, true, i)) << i;
   }
 }
@@ -231,10 +231,10 @@ TEST(TrainingView, ATargetOfAnotherSizeIsRefused) {
   Workspace workspace;
   Preprocessing preprocessing;
   std::vector<std::uint8_t> out(view_bytes(preprocessing) - 1);
-  EXPECT_THROW(render_training_view(encoded, preprocessing, {}, 1, 0, 0, workspace, out), Error);
+  EXPECT_THROW(render_training_view({encoded}, preprocessing, {}, 1, 0, 0, workspace, out), Error);
   EXPECT_THROW(render_evaluation_view(encoded, preprocessing, workspace, out), Error);
   preprocessing.crop_size = 0;
-  EXPECT_THROW(render_training_view(encoded, preprocessing, {}, 1, 0, 0, workspace, {}), Error);
+  EXPECT_THROW(render_training_view({encoded}, preprocessing, {}, 1, 0, 0, workspace, {}), Error);
 }
 
 TEST(EvaluationView, IsPreprocessOfTheDecodedPicture) {
