@@ -1,4 +1,5 @@
-// Measures the way from photos on disk to normalised batches, with the loader that training uses. bench/pixels.py runs it beside torchvision.
+// Measures the way from photos on disk to normalised batches, with the loader that training uses. bench/pixels.py runs it beside
+// torchvision.
 //
 //   pixels_bench views PHOTOS [fast|exact] [float32|bfloat16|u8] [THREADS] [SECONDS]   views a second; 0 threads: the serial path
 //   pixels_bench scan PHOTOS                                                           a large folder: scan, split, first batch, memory
@@ -102,9 +103,10 @@ void measure_views(const std::string& photos, bool fast, const std::string& dtyp
     views += run_epoch(epoch++);
   } while (seconds_since(begin) < seconds);
   const double wall = seconds_since(begin), processor = processor_seconds() - processor_begin;
-  fmt::print("{{\"views\": {}, \"seconds\": {:.3f}, \"views_a_second\": {:.1f}, \"processor_us_a_view\": {:.1f}, \"resident_mb\": {:.1f}}}\n",
-             views, wall, static_cast<double>(views) / wall, processor * 1e6 / static_cast<double>(views),
-             static_cast<double>(resident_bytes()) / 1e6);
+  fmt::print(
+      "{{\"views\": {}, \"seconds\": {:.3f}, \"views_a_second\": {:.1f}, \"processor_us_a_view\": {:.1f}, \"resident_mb\": {:.1f}}}\n",
+      views, wall, static_cast<double>(views) / wall, processor * 1e6 / static_cast<double>(views),
+      static_cast<double>(resident_bytes()) / 1e6);
 }
 
 std::size_t path_bytes(const Catalog& catalog) {

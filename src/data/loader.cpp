@@ -70,7 +70,9 @@ void require_unchanged(const Sample& sample, const std::filesystem::path& path, 
 }  // namespace
 
 struct Loader::Impl {
-  Impl(std::span<const Sample> samples_in, LoaderOptions options_in) : samples(samples_in), options(std::move(options_in)),
+  Impl(std::span<const Sample> samples_in, LoaderOptions options_in)
+      : samples(samples_in),
+        options(std::move(options_in)),
         kept_files(samples.size(), options.augmentation ? options.kept_file_bytes : 0) {
     check_options(options);
     const auto crop = static_cast<std::size_t>(options.preprocessing.crop_size);

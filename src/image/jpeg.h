@@ -33,8 +33,9 @@ JpegHeader read_jpeg_header(std::span<const std::byte> encoded);
 void decode_jpeg_region(std::span<const std::byte> encoded, const Region& region, ImageSize target, Image& out, Box& box_in_out,
                         JpegIndex* index = nullptr);
 
-// The same at full resolution, for a file without any damage: all of its data are looked at, only the region's pixels are made, and they are
-// those of decode_image. False where the file is damaged or of a kind that has to be decoded whole (progressive, arithmetic, several scans).
+// The same at full resolution, for a file without any damage: all of its data are looked at, only the region's pixels are made, and they
+// are those of decode_image. False where the file is damaged or of a kind that has to be decoded whole (progressive, arithmetic, several
+// scans).
 bool decode_sound_jpeg_region(std::span<const std::byte> encoded, const Region& region, Image& out, Box& box_in_out,
                               JpegIndex* index = nullptr);
 

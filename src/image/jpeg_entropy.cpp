@@ -17,10 +17,10 @@ struct EntropyDecoder {
 };
 
 // Where coefficient k of the zigzag lies; runs that lead past the last one end there, as in libjpeg.
-constexpr std::uint8_t kNaturalOrder[64 + 16] = {
-    0,  1,  8,  16, 9,  2,  3,  10, 17, 24, 32, 25, 18, 11, 4,  5,  12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6,  7,  14, 21, 28,
-    35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
-    63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63};
+constexpr std::uint8_t kNaturalOrder[64 + 16] = {0,  1,  8,  16, 9,  2,  3,  10, 17, 24, 32, 25, 18, 11, 4,  5,  12, 19, 26, 33,
+                                                 40, 48, 41, 34, 27, 20, 13, 6,  7,  14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36,
+                                                 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54,
+                                                 47, 55, 62, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63};
 
 // What a code says. A coefficient's size is the number of bits that follow the code and give its value.
 struct Code {
@@ -52,7 +52,7 @@ class Table {
 
  private:
   // 4 KiB: the four tables of a photo, the coefficients and the row of pixels under way stay in the first cache together.
-  static constexpr int kLookBits = 12;
+  static constexpr int kLookBits = 11;
 
   Code find_long(std::uint64_t bits) const;
 
@@ -92,7 +92,7 @@ void Table::prepare(const JHUFF_TBL& source, bool is_dc) {
 
 Code Table::find_long(std::uint64_t bits) const {
   const auto code = static_cast<std::uint32_t>(bits >> 48);
-  std::size_t length = 1;
+  std::size_t length = kLookBits + 1;  // look_ knows the shorter ones
   while (code >= code_end_[length]) ++length;
   if (length > 16) return {};
   const std::int32_t index = static_cast<std::int32_t>(code >> (16 - length)) + offset_[length];

@@ -34,7 +34,8 @@ class JpegEntropy {
   // The output columns [left, left + width) are made, the others are not: their MCUs need not be decoded.
   void need_columns(unsigned left, unsigned width);
 
-  // Goes through what is left of the scan without making its pixels; false where anything but a sound scan and the end of the file is there.
+  // Goes through what is left of the scan without making its pixels; false where anything but a sound scan and the end of the file is
+  // there.
   bool rest_is_sound();
 
  private:

@@ -9,8 +9,8 @@
 
 namespace headstart {
 
-// Codes of varying length can only be read one after the other, unless it is known where one begins: the place of every fourth MCU in the data,
-// and the DC coefficients before it. It grows as far as the picture was decoded. 12 bytes a point, some 4% of a photo's file.
+// Codes of varying length can only be read one after the other, unless it is known where one begins: the place of every fourth MCU in the
+// data, and the DC coefficients before it. It grows as far as the picture was decoded. 12 bytes a point, some 4% of a photo's file.
 struct JpegIndex {
   struct Point {
     std::uint32_t byte = 0;  // of the scan's data

@@ -119,6 +119,27 @@ TEST(TrainingView, TheReferenceEqualsTorchvisionsResizedCropAndFlip) {
   }
 }
 
+// Of a JPEG only the crop is made: the same bits as from the whole picture, in every orientation, whatever an index has seen before.
+TEST(TrainingView, TheExactViewOfAPartEqualsThatOfTheWholePicture) {
+  Preprocessing preprocessing;
+  preprocessing.crop_size = 48;
+  Augmentation augmentation;
+  augmentation.fast_decode = false;
+  Workspace workspace;
+  std::vector<std::uint8_t> part(view_bytes(preprocessing)), whole(part.size());
+  for (int orientation = 1; orientation <= 8; ++orientation) {
+    const std::vector<std::byte> jpeg = with_orientation(encode_jpeg(smooth_picture({143, 210}), 90), orientation);
+    const Image picture = decode_image(jpeg);
+    JpegIndex index;
+    for (std::uint32_t epoch = 0; epoch < 10; ++epoch) {
+      render_training_view({jpeg, &index}, preprocessing, augmentation, kSeed, epoch, 0, workspace, part);
+      render_training_view(picture, preprocessing, augmentation, kSeed, epoch, 0, workspace, whole);
+      ASSERT_TRUE(part == whole) << "orientation " << orientation << ", epoch " << epoch;
+    }
+    EXPECT_TRUE(index.complete);
+  }
+}
+
 TEST(TrainingView, TheExactViewEqualsTheReference) {
   const std::vector<std::byte> pictures[] = {encode_png(noise_picture({90, 120})), encode_jpeg(smooth_picture({150, 100}), 90),
                                              with_orientation(encode_jpeg(smooth_picture({77, 130}), 90), 6),
