@@ -1,8 +1,10 @@
 // Measures the way from photos on disk to normalised batches, with the loader that training uses. bench/pixels.py runs it beside
 // torchvision.
 //
-//   pixels_bench views PHOTOS [fast|exact] [float32|bfloat16|u8] [THREADS] [SECONDS]   views a second; 0 threads: the serial path
-//   pixels_bench scan PHOTOS                                                           a large folder: scan, split, first batch, memory
+//   pixels_bench views PHOTOS [fast|exact] [float32|bfloat16|u8] [THREADS] [SECONDS] [KEPT_MB]
+//       views a second; 0 threads: the serial path; KEPT_MB: room for files that stay in memory, 0 for none
+//   pixels_bench scan PHOTOS
+//       a large folder: scan, split, first batch, memory
 //
 // PHOTOS holds class folders, or train/ with class folders. One JSON object on standard output.
 #include <fmt/format.h>
@@ -79,9 +81,7 @@ struct Normalised {
 };
 
 // Whole epochs until `seconds` have passed, after one that warms the caches.
-void measure_views(const std::string& photos, bool fast, const std::string& dtype, int threads, double seconds) {
-  const Catalog catalog = scan_photos(photos);
-  const LoaderOptions options = loader_options(catalog, fast, threads);
+void measure_views(const Catalog& catalog, const LoaderOptions& options, const std::string& dtype, double seconds) {
   Loader loader(catalog.train, options);
   Normalised normalised{.dtype = dtype};
   const auto run_epoch = [&](std::uint32_t epoch) {
@@ -150,9 +150,12 @@ int run(const std::vector<std::string>& arguments) {
   if (what == "scan" && !photos.empty()) {
     measure_scan(photos);
   } else if (what == "views" && !photos.empty()) {
-    measure_views(photos, argument(2, "fast") == "fast", argument(3, "float32"), std::stoi(argument(4, "0")), std::stod(argument(5, "3")));
+    const Catalog catalog = scan_photos(photos);
+    LoaderOptions options = loader_options(catalog, argument(2, "fast") == "fast", std::stoi(argument(4, "0")));
+    options.kept_file_bytes = std::stoll(argument(6, "512")) << 20;
+    measure_views(catalog, options, argument(3, "float32"), std::stod(argument(5, "3")));
   } else {
-    fmt::print(stderr, "pixels_bench views PHOTOS [fast|exact] [float32|bfloat16|u8] [THREADS] [SECONDS] | scan PHOTOS\n");
+    fmt::print(stderr, "pixels_bench views PHOTOS [fast|exact] [float32|bfloat16|u8] [THREADS] [SECONDS] [KEPT_MB] | scan PHOTOS\n");
     return 2;
   }
   return 0;
