@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "core/file.h"
+#include "data/kept_files.h"
 #include "headstart/error.h"
 #include "image/decode.h"
 #include "image/pipeline.h"
@@ -69,7 +70,10 @@ void require_unchanged(const Sample& sample, const std::filesystem::path& path, 
 }  // namespace
 
 struct Loader::Impl {
-  Impl(std::span<const Sample> samples_in, LoaderOptions options_in) : samples(samples_in), options(std::move(options_in)) {
+  Impl(std::span<const Sample> samples_in, LoaderOptions options_in)
+      : samples(samples_in),
+        options(std::move(options_in)),
+        kept_files(samples.size(), options.augmentation ? options.kept_file_bytes : 0) {
     check_options(options);
     const auto crop = static_cast<std::size_t>(options.preprocessing.crop_size);
     photo_bytes = crop * crop * 3;
@@ -93,7 +97,8 @@ struct Loader::Impl {
   void work();
   void work_through_epoch(Workspace& workspace);
   void prepare(std::int64_t photo, Workspace& workspace);
-  void render(std::uint32_t sample, Workspace& workspace, std::span<std::uint8_t> out) const;
+  void render(std::uint32_t sample, Workspace& workspace, std::span<std::uint8_t> out);
+  void render_kept(std::uint32_t sample, Workspace& workspace, std::span<std::uint8_t> out);
   void read(std::uint32_t sample, Workspace& workspace) const;
   std::shared_ptr<const Image> decoded(std::uint32_t sample, Workspace& workspace) const;
   void open_slot(std::int64_t batch);
@@ -103,6 +108,7 @@ struct Loader::Impl {
 
   std::span<const Sample> samples;
   LoaderOptions options;
+  KeptFiles kept_files;
   std::size_t photo_bytes = 0;
 
   // The epoch under way. Written by start() while no worker is active.
@@ -192,19 +198,34 @@ std::shared_ptr<const Image> Loader::Impl::decoded(std::uint32_t index, Workspac
   return options.decoded->keep(path, sample, decode, workspace.decoded);
 }
 
-void Loader::Impl::render(std::uint32_t index, Workspace& workspace, std::span<std::uint8_t> out) const {
+void Loader::Impl::render(std::uint32_t index, Workspace& workspace, std::span<std::uint8_t> out) {
   const std::optional<Augmentation>& augmentation = options.augmentation;
   if (options.decoded && augmentation && !augmentation->fast_decode) {
     const std::shared_ptr<const Image> kept = decoded(index, workspace);
     const Image& image = kept ? *kept : workspace.decoded;
     return render_training_view(image, options.preprocessing, *augmentation, options.seed, epoch, index, workspace, out);
   }
+  if (augmentation) return render_kept(index, workspace, out);
   read(index, workspace);
-  if (augmentation) {
-    render_training_view(workspace.encoded, options.preprocessing, *augmentation, options.seed, epoch, index, workspace, out);
-  } else {
-    render_evaluation_view(workspace.encoded, options.preprocessing, workspace, out);
+  render_evaluation_view(workspace.encoded, options.preprocessing, workspace, out);
+}
+
+// A training view from the file in memory, where it is or finds room.
+void Loader::Impl::render_kept(std::uint32_t index, Workspace& workspace, std::span<std::uint8_t> out) {
+  KeptFiles::Photo* photo = kept_files.find(index);
+  if (photo == nullptr) {
+    read(index, workspace);
+    photo = kept_files.keep(index, workspace.encoded);
   }
+  EncodedPhoto encoded{workspace.encoded};
+  const auto give_back = [](KeptFiles::Photo* taken) { taken->index_taken.store(false, std::memory_order_release); };
+  std::unique_ptr<KeptFiles::Photo, decltype(give_back)> taken(nullptr, give_back);
+  if (photo != nullptr) {
+    encoded.bytes = photo->bytes;
+    if (!photo->index_taken.exchange(true, std::memory_order_acquire)) taken.reset(photo);
+    if (taken) encoded.index = &photo->index;
+  }
+  render_training_view(encoded, options.preprocessing, *options.augmentation, options.seed, epoch, index, workspace, out);
 }
 
 void Loader::Impl::prepare(std::int64_t photo, Workspace& workspace) {

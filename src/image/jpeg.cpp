@@ -11,6 +11,7 @@
 
 #include "image/decode_formats.h"
 #include "image/exif.h"
+#include "image/jpeg_entropy.h"
 
 namespace headstart {
 namespace {
@@ -19,7 +20,7 @@ namespace {
 // here that calls setjmp, or libjpeg below it, holds trivially destructible objects only.
 constexpr int kMaxScans = 500;  // real progressive files have about ten; thousands are an attack on the processor
 constexpr std::string_view kFormat = "JPEG";
-constexpr int kTruncated = -1, kTooManyScans = -2;  // beside libjpeg's own codes, which are positive
+constexpr int kTruncated = -1, kTooManyScans = -2, kIrregular = -3;  // beside libjpeg's own codes, which are positive
 
 struct Failure {
   jpeg_error_mgr base;  // first: libjpeg hands back a pointer to it
@@ -62,6 +63,11 @@ void watch_scans(j_common_ptr common) {
   if (decoder->input_scan_number > kMaxScans) fail_in_libjpeg(decoder, kTooManyScans, "it has more than 500 scans");
 }
 
+// Thrown where the data are not as sound as JpegEntropy needs them: libjpeg alone decides what becomes of such a picture.
+struct Irregular {};
+
+void give_up(j_decompress_ptr decoder) { fail_in_libjpeg(decoder, kIrregular, "it is irregular"); }
+
 class Decoder {
  public:
   explicit Decoder(Bytes encoded) {
@@ -99,8 +105,17 @@ class Decoder {
   void start() {
     if (!try_start()) fail();
   }
+  // From here on the entropy decoder is ours where it knows the kind of file (else false), and all that follows can throw Irregular.
+  bool use_fast_entropy(JpegIndex* index) {
+    fast_ = fast_entropy().attach(&decoder_, give_up, index);
+    return fast_;
+  }
+  void require_sound_rest() {
+    if (!fast_entropy().rest_is_sound()) throw Irregular();
+  }
   void crop_columns(unsigned& left, unsigned& width) {
     if (!try_crop_columns(left, width)) fail();
+    if (fast_) fast_entropy().need_columns(left, width);
   }
   void skip_rows(unsigned rows) {
     if (rows > 0 && !try_skip_rows(rows)) fail();
@@ -113,7 +128,6 @@ class Decoder {
   void read_rows(Image& out) {
     if (!try_read_rows(out.rgb.data(), out.size.height)) fail();
   }
-
   int components() const { return decoder_.num_components; }
   ImageSize full_size() const { return {static_cast<int>(decoder_.image_height), static_cast<int>(decoder_.image_width)}; }
   ImageSize output_size() const { return {static_cast<int>(decoder_.output_height), static_cast<int>(decoder_.output_width)}; }
@@ -121,6 +135,11 @@ class Decoder {
   int rows_per_mcu() const { return decoder_.max_v_samp_factor * decoder_.min_DCT_scaled_size; }
 
  private:
+  // Its tables outlast the picture.
+  static JpegEntropy& fast_entropy() {
+    thread_local JpegEntropy entropy;
+    return entropy;
+  }
   bool create() {
     if (setjmp(failure_.jump) != 0) return false;
     jpeg_create_decompress(&decoder_);
@@ -187,6 +206,7 @@ class Decoder {
     fail_decode(kFormat, "it has {} bits a sample, only 8 are supported; convert it to 8 bits", bits);
   }
   [[noreturn]] void fail() const {
+    if (failure_.code == kIrregular) throw Irregular();
     if (failure_.code == JERR_BAD_PRECISION) fail_precision(failure_.base.msg_parm.i[0]);
     if (failure_.code == JERR_SOF_UNSUPPORTED) {
       fail_decode(kFormat, "it uses lossless or hierarchical coding (SOF marker 0x{:02x}), which is not supported; convert it to baseline",
@@ -199,6 +219,7 @@ class Decoder {
   Failure failure_{};
   jpeg_source_mgr source_{};
   jpeg_progress_mgr progress_{};
+  bool fast_ = false;
 };
 
 // The smallest n of n/8 at which the region keeps `target` pixels a side.
@@ -242,13 +263,25 @@ JpegHeader read_jpeg_header(std::span<const std::byte> encoded) {
   return {.size = decoder.full_size(), .orientation = jpeg_orientation(encoded), .components = decoder.components()};
 }
 
-void decode_jpeg_region(std::span<const std::byte> encoded, const Region& region, ImageSize target, Image& out, Box& box_in_out) {
+namespace {
+
+// How a part of a picture is read.
+struct PartOptions {
+  ImageSize target;
+  bool fast_entropy = true;
+  bool whole_must_be_sound = false;  // wherever the damage is; needs the fast entropy decoder
+  JpegIndex* index = nullptr;
+};
+
+// False, with nothing decoded, where the file is of a kind whose soundness the fast entropy decoder cannot tell, and has to be.
+bool decode_part(Bytes encoded, const Region& region, const PartOptions& options, Image& out, Box& box) {
   Decoder decoder(encoded);
   decoder.read_header(DecodeOptions{}.max_pixels);
   check_region(region, decoder.full_size());
-  const int eighths = choose_scale(region, target);
+  const int eighths = choose_scale(region, options.target);
   decoder.set_scale(eighths);
   decoder.start();
+  if (options.fast_entropy && !decoder.use_fast_entropy(options.index) && options.whole_must_be_sound) return false;
   const ImageSize scaled = decoder.output_size();
   const Interval columns = scaled_interval(region.left, region.width, eighths, scaled.width);
   const Interval rows = scaled_interval(region.top, region.height, eighths, scaled.height);
@@ -260,11 +293,43 @@ void decode_jpeg_region(std::span<const std::byte> encoded, const Region& region
   decoder.skip_rows(static_cast<unsigned>(top));
   resize_picture(out, rows.end - top, static_cast<int>(width));
   decoder.read_rows(out);
+  if (options.whole_must_be_sound) decoder.require_sound_rest();
   const double factor = eighths / 8.0;
-  box_in_out.left = region.left * factor - left;
-  box_in_out.top = region.top * factor - top;
-  box_in_out.right = std::min<double>((region.left + region.width) * factor - left, out.size.width);
-  box_in_out.bottom = std::min<double>((region.top + region.height) * factor - top, out.size.height);
+  box.left = region.left * factor - left;
+  box.top = region.top * factor - top;
+  box.right = std::min<double>((region.left + region.width) * factor - left, out.size.width);
+  box.bottom = std::min<double>((region.top + region.height) * factor - top, out.size.height);
+  return true;
+}
+
+void decode_whole(Bytes encoded, const DecodeOptions& options, bool fast_entropy, Image& out) {
+  Decoder decoder(encoded);
+  decoder.read_header(options.max_pixels);
+  decoder.start();
+  if (fast_entropy) decoder.use_fast_entropy(nullptr);
+  resize_picture(out, decoder.output_size().height, decoder.output_size().width);
+  decoder.read_rows(out);
+  decoder.finish();
+}
+
+}  // namespace
+
+void decode_jpeg_region(std::span<const std::byte> encoded, const Region& region, ImageSize target, Image& out, Box& box_in_out,
+                        JpegIndex* index) {
+  try {
+    decode_part(encoded, region, {.target = target, .index = index}, out, box_in_out);
+  } catch (const Irregular&) {
+    decode_part(encoded, region, {.target = target, .fast_entropy = false}, out, box_in_out);
+  }
+}
+
+bool decode_sound_jpeg_region(std::span<const std::byte> encoded, const Region& region, Image& out, Box& box_in_out, JpegIndex* index) {
+  const ImageSize full{region.height, region.width};
+  try {
+    return decode_part(encoded, region, {.target = full, .whole_must_be_sound = true, .index = index}, out, box_in_out);
+  } catch (const Irregular&) {
+    return false;
+  }
 }
 
 ImageInfo probe_jpeg(Bytes encoded) {
@@ -275,12 +340,11 @@ ImageInfo probe_jpeg(Bytes encoded) {
 }
 
 void decode_jpeg(Bytes encoded, const DecodeOptions& options, Image& out) {
-  Decoder decoder(encoded);
-  decoder.read_header(options.max_pixels);
-  decoder.start();
-  resize_picture(out, decoder.output_size().height, decoder.output_size().width);
-  decoder.read_rows(out);
-  decoder.finish();
+  try {
+    decode_whole(encoded, options, true, out);
+  } catch (const Irregular&) {
+    decode_whole(encoded, options, false, out);
+  }
 }
 
 }  // namespace headstart

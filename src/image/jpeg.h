@@ -8,6 +8,7 @@
 #include <span>
 
 #include "headstart/image.h"
+#include "image/jpeg_index.h"
 #include "image/region.h"
 
 namespace headstart {
@@ -27,7 +28,15 @@ JpegHeader read_jpeg_header(std::span<const std::byte> encoded);
 // its neighbours' values; `box_in_out` is the region's rectangle in `out`'s pixel units, fractions included.
 //
 // Pixels at 8/8 equal decode_image's wherever both exist. Like Pillow's `draft`, scaled pixels are those of libjpeg's reduced inverse DCT.
-// A file that is damaged below the region's last row is not noticed. Pictures above DecodeOptions' default max_pixels are refused.
-void decode_jpeg_region(std::span<const std::byte> encoded, const Region& region, ImageSize target, Image& out, Box& box_in_out);
+// A file that is damaged below the region's last row is not noticed. Pictures above DecodeOptions' default max_pixels are refused. An
+// `index` of the file, empty at first, makes further regions cheaper; it belongs to one call at a time.
+void decode_jpeg_region(std::span<const std::byte> encoded, const Region& region, ImageSize target, Image& out, Box& box_in_out,
+                        JpegIndex* index = nullptr);
+
+// The same at full resolution, for a file without any damage: all of its data are looked at, only the region's pixels are made, and they
+// are those of decode_image. False where the file is damaged or of a kind that has to be decoded whole (progressive, arithmetic, several
+// scans).
+bool decode_sound_jpeg_region(std::span<const std::byte> encoded, const Region& region, Image& out, Box& box_in_out,
+                              JpegIndex* index = nullptr);
 
 }  // namespace headstart

@@ -39,6 +39,15 @@ Region stored_region(const Region& region, ImageSize stored, int orientation) {
   return result;
 }
 
+Region upright_region(const Region& stored_rectangle, ImageSize stored, int orientation) {
+  const OrientationSteps steps = orientation_steps(orientation);
+  Region result = stored_rectangle;
+  if (steps.mirror_rows) result.top = stored.height - result.top - result.height;
+  if (steps.mirror_columns) result.left = stored.width - result.left - result.width;
+  if (steps.transposed) result = {.top = result.left, .left = result.top, .height = result.width, .width = result.height};
+  return result;
+}
+
 void transpose_rgb(std::span<const std::uint8_t> rgb, ImageSize size, std::span<std::uint8_t> out) {
   const auto height = static_cast<std::size_t>(size.height), width = static_cast<std::size_t>(size.width);
   for (std::size_t x = 0; x < width; ++x) {

@@ -27,6 +27,9 @@ ImageSize oriented_size(ImageSize stored, int orientation);
 // The stored rectangle that shows `region` of the oriented picture.
 Region stored_region(const Region& region, ImageSize stored, int orientation);
 
+// Its inverse: where a rectangle of a stored picture of this size lies in the oriented one.
+Region upright_region(const Region& stored_rectangle, ImageSize stored, int orientation);
+
 // Rows become columns: RGB u8 [size.height, size.width, 3] to [size.width, size.height, 3].
 void transpose_rgb(std::span<const std::uint8_t> rgb, ImageSize size, std::span<std::uint8_t> out);
 

@@ -7,6 +7,7 @@
 
 #include "headstart/error.h"
 #include "image/decode.h"
+#include "image/exif.h"
 #include "image/jpeg.h"
 #include "image/orient.h"
 #include "image/preprocess.h"
@@ -38,15 +39,20 @@ void check_room(const Preprocessing& preprocessing, std::span<const std::uint8_t
   }
 }
 
-// torchvision's resized_crop of the whole picture upright: the crop comes first, so no pixel outside it takes part.
-void render_exact(const Image& image, const ViewRequest& request, ResampleScratch& scratch, std::span<std::uint8_t> out) {
-  const CropDraw draw = request.draw(image.size);
+// torchvision's resized_crop of the picture upright, of which `image` is a part that holds `draw.region`: the crop comes first, so no pixel
+// outside it takes part.
+void render_crop(const Image& image, const CropDraw& draw, const ViewRequest& request, ResampleScratch& scratch,
+                 std::span<std::uint8_t> out) {
   const ImageSize target = request.target();
   const ResizeJob job{.box = {0, 0, static_cast<double>(draw.region.width), static_cast<double>(draw.region.height)},
                       .size = target,
                       .interpolation = request.preprocessing.interpolation,
                       .mirror_columns = draw.flip};
   resize_into(crop_view(view_of(image), draw.region), job, scratch, {out.data(), target, row_bytes(target)});
+}
+
+void render_exact(const Image& image, const ViewRequest& request, ResampleScratch& scratch, std::span<std::uint8_t> out) {
+  render_crop(image, request.draw(image.size), request, scratch, out);
 }
 
 // The pixels that the box touches, and the box in their coordinates: as in the exact view, nothing outside the crop takes part.
@@ -70,7 +76,7 @@ ImageSize decode_target(const Region& region, ImageSize view) {
 }
 
 // Decodes only what the crop shows, in the file's own orientation, and turns the small result. Mirroring is the resize's, for nothing.
-void render_fast(std::span<const std::byte> encoded, const JpegHeader& header, const ViewRequest& request, Workspace& workspace,
+void render_fast(const EncodedPhoto& photo, const JpegHeader& header, const ViewRequest& request, Workspace& workspace,
                  std::span<std::uint8_t> out) {
   const int orientation = request.preprocessing.decode.apply_exif_orientation ? header.orientation : 1;
   const CropDraw draw = request.draw(oriented_size(header.size, orientation));
@@ -80,7 +86,7 @@ void render_fast(std::span<const std::byte> encoded, const JpegHeader& header, c
   // A scaled decode smooths, which a resize that does not must not be given: OpenCV's aliasing is part of what it stands for.
   const bool scaled = request.preprocessing.interpolation != Interpolation::kOpenCvBilinear;
   const ImageSize decoded_size = scaled ? decode_target(region, target) : ImageSize{region.height, region.width};
-  decode_jpeg_region(encoded, region, decoded_size, workspace.decoded, box);
+  decode_jpeg_region(photo.bytes, region, decoded_size, workspace.decoded, box, photo.index);
   const RgbView source = clip_to_box(view_of(workspace.decoded), box);
   const OrientationSteps steps = orientation_steps(orientation);
   const ResizeJob job{.box = box,
@@ -97,6 +103,21 @@ void render_fast(std::span<const std::byte> encoded, const JpegHeader& header, c
   transpose_rgb(workspace.scratch, target, out);
 }
 
+// The exact view with only the crop's pixels made; false where the picture has to be decoded whole.
+bool render_exact_part(const EncodedPhoto& photo, const JpegHeader& header, const ViewRequest& request, Workspace& workspace,
+                       std::span<std::uint8_t> out) {
+  const int orientation = request.preprocessing.decode.apply_exif_orientation ? header.orientation : 1;
+  CropDraw draw = request.draw(oriented_size(header.size, orientation));
+  const Region region = stored_region(draw.region, header.size, orientation);
+  Box box;
+  if (!decode_sound_jpeg_region(photo.bytes, region, workspace.decoded, box, photo.index)) return false;
+  const Region in_part{static_cast<int>(box.top), static_cast<int>(box.left), region.height, region.width};
+  draw.region = upright_region(in_part, workspace.decoded.size, orientation);
+  apply_orientation(workspace.decoded, orientation, workspace.scratch);
+  render_crop(workspace.decoded, draw, request, workspace.resample, out);
+  return true;
+}
+
 // Pictures beyond either limit go the exact way, which knows what to say about them.
 bool within_limits(ImageSize size, const DecodeOptions& options) {
   const std::int64_t pixels = static_cast<std::int64_t>(size.height) * size.width;
@@ -105,16 +126,19 @@ bool within_limits(ImageSize size, const DecodeOptions& options) {
 
 }  // namespace
 
-void render_training_view(std::span<const std::byte> encoded, const Preprocessing& preprocessing, const Augmentation& augmentation,
+void render_training_view(const EncodedPhoto& photo, const Preprocessing& preprocessing, const Augmentation& augmentation,
                           std::uint64_t seed, std::uint32_t epoch, std::uint32_t sample, Workspace& workspace,
                           std::span<std::uint8_t> out) {
   check_room(preprocessing, out);
   const ViewRequest request{preprocessing, augmentation, seed, epoch, sample};
-  if (augmentation.fast_decode && sniff_format(encoded) == ImageFormat::kJpeg) {
-    const JpegHeader header = read_jpeg_header(encoded);
-    if (within_limits(header.size, preprocessing.decode)) return render_fast(encoded, header, request, workspace, out);
+  if (sniff_format(photo.bytes) == ImageFormat::kJpeg) {
+    const JpegHeader header = read_jpeg_header(photo.bytes);
+    if (within_limits(header.size, preprocessing.decode)) {
+      if (augmentation.fast_decode) return render_fast(photo, header, request, workspace, out);
+      if (render_exact_part(photo, header, request, workspace, out)) return;
+    }
   }
-  decode_image_into(encoded, preprocessing.decode, workspace.decoded);
+  decode_image_into(photo.bytes, preprocessing.decode, workspace.decoded);
   render_exact(workspace.decoded, request, workspace.resample, out);
 }
 

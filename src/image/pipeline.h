@@ -11,6 +11,7 @@
 #include "core/random.h"
 #include "headstart/image.h"
 #include "headstart/preprocess.h"
+#include "image/jpeg_index.h"
 #include "image/region.h"
 #include "image/resample.h"
 
@@ -33,10 +34,16 @@ struct Workspace {
   std::vector<std::byte> encoded;  // for the caller's reads
 };
 
+// A photo's file. `index`, null or the file's own, makes further views of it cheaper; it belongs to one call at a time.
+struct EncodedPhoto {
+  std::span<const std::byte> bytes;
+  JpegIndex* index = nullptr;
+};
+
 // Training view: decode, crop of draw_augmentation resized to crop_size, flipped when drawn. `out` is u8 [crop_size, crop_size, 3].
 // Fast decode (Augmentation::fast_decode) reads JPEGs at the smallest DCT scale of 1/8, 1/4, 1/2 and 1 that still covers the crop, and only
 // the crop's rows: its pixels differ from the exact ones within the bound stated in docs/pixels.md.
-void render_training_view(std::span<const std::byte> encoded, const Preprocessing& preprocessing, const Augmentation& augmentation,
+void render_training_view(const EncodedPhoto& photo, const Preprocessing& preprocessing, const Augmentation& augmentation,
                           std::uint64_t seed, std::uint32_t epoch, std::uint32_t sample, Workspace& workspace, std::span<std::uint8_t> out);
 // The exact view of a picture that is decoded already.
 void render_training_view(const Image& image, const Preprocessing& preprocessing, const Augmentation& augmentation, std::uint64_t seed,

@@ -114,6 +114,53 @@ std::map<std::uint32_t, std::vector<std::uint8_t>> pixels_by_sample(const std::v
   return pixels;
 }
 
+// From files in memory, from some of them, or from none: the same batches, in every epoch, fast and exact.
+TEST_F(LoaderTest, KeptFilesChangeNoBatch) {
+  for (const bool fast : {true, false}) {
+    LoaderOptions none = options(0);
+    none.augmentation->fast_decode = fast;
+    none.kept_file_bytes = 0;
+    Loader plain(samples_, none);
+    for (const std::int64_t bytes : {std::int64_t{6000}, std::int64_t{1} << 30}) {
+      LoaderOptions some = none;
+      some.threads = 3;
+      some.kept_file_bytes = bytes;
+      Loader kept(samples_, some);
+      for (std::uint32_t epoch = 0; epoch < 3; ++epoch) {
+        plain.start(order(epoch), epoch);
+        kept.start(order(epoch), epoch);
+        expect_equal(drain(plain), drain(kept));
+      }
+    }
+  }
+}
+
+// The balanced sampler draws a photo several times in an epoch: threads meet at it.
+TEST_F(LoaderTest, ThreadsThatDecodeTheSamePhotoAgree) {
+  std::vector<std::uint32_t> same(40, 0);
+  for (std::uint32_t i = 0; i < samples_.size(); ++i) {
+    if (samples_[i].path.ends_with(".jpg")) std::fill(same.begin(), same.end(), i);
+  }
+  Loader one(samples_, options(0)), four(samples_, options(4));
+  for (std::uint32_t epoch = 0; epoch < 2; ++epoch) {
+    one.start(same, epoch);
+    four.start(same, epoch);
+    expect_equal(drain(one), drain(four));
+  }
+}
+
+TEST_F(LoaderTest, AKeptPhotoOutlastsItsFile) {
+  Loader loader(samples_, options(0));
+  loader.start(order(0), 0);
+  drain(loader);
+  for (const Sample& sample : samples_) fs::remove(dir_.path() / sample.path);
+  loader.start(order(1), 1);
+  int photos = 0;
+  for (const Batch& batch : drain(loader)) photos += batch.count;
+  EXPECT_EQ(photos, 30);
+  EXPECT_TRUE(loader.skipped().empty());
+}
+
 TEST_F(LoaderTest, BatchesFollowTheOrderWithTheirLabels) {
   Loader loader(samples_, options(0));
   const auto wanted = order(1);
@@ -306,7 +353,9 @@ TEST_F(LoaderTest, PhotosThatChangeOrTurnIntoSomethingElseAreSkipped) {
 }
 
 TEST_F(LoaderTest, PhotosThatVanishWhileTheEpochRunsAreSkipped) {
-  Loader loader(samples_, options(4, 4, 3));
+  LoaderOptions reads_each_time = options(4, 4, 3);
+  reads_each_time.kept_file_bytes = 0;
+  Loader loader(samples_, reads_each_time);
   std::atomic<bool> running{true};
   std::thread vandal([&] {
     for (const Sample& sample : samples_) {

@@ -83,7 +83,7 @@ std::vector<std::uint8_t> training_view(const std::vector<std::byte>& encoded, c
   augmentation.fast_decode = fast;
   Workspace workspace;
   std::vector<std::uint8_t> out(view_bytes(preprocessing));
-  render_training_view(encoded, preprocessing, augmentation, kSeed, epoch, sample, workspace, out);
+  render_training_view({encoded}, preprocessing, augmentation, kSeed, epoch, sample, workspace, out);
   return out;
 }
 
@@ -116,6 +116,27 @@ TEST(TrainingView, TheReferenceEqualsTorchvisionsResizedCropAndFlip) {
     const Image view = reference_view(golden_source(golden), {region.at(0), region.at(1), region.at(2), region.at(3)},
                                       golden.at("flip").get<bool>(), golden.at("size").get<int>(), interpolation_of(golden));
     EXPECT_EQ(short_digest(view), golden.at("sha256")) << golden;
+  }
+}
+
+// Of a JPEG only the crop is made: the same bits as from the whole picture, in every orientation, whatever an index has seen before.
+TEST(TrainingView, TheExactViewOfAPartEqualsThatOfTheWholePicture) {
+  Preprocessing preprocessing;
+  preprocessing.crop_size = 48;
+  Augmentation augmentation;
+  augmentation.fast_decode = false;
+  Workspace workspace;
+  std::vector<std::uint8_t> part(view_bytes(preprocessing)), whole(part.size());
+  for (int orientation = 1; orientation <= 8; ++orientation) {
+    const std::vector<std::byte> jpeg = with_orientation(encode_jpeg(smooth_picture({143, 210}), 90), orientation);
+    const Image picture = decode_image(jpeg);
+    JpegIndex index;
+    for (std::uint32_t epoch = 0; epoch < 10; ++epoch) {
+      render_training_view({jpeg, &index}, preprocessing, augmentation, kSeed, epoch, 0, workspace, part);
+      render_training_view(picture, preprocessing, augmentation, kSeed, epoch, 0, workspace, whole);
+      ASSERT_TRUE(part == whole) << "orientation " << orientation << ", epoch " << epoch;
+    }
+    EXPECT_TRUE(index.complete);
   }
 }
 
@@ -206,7 +227,7 @@ TEST(TrainingView, AWorkspaceCarriesNothingFromPhotoToPhoto) {
   Workspace workspace;
   std::vector<std::uint8_t> out(view_bytes(preprocessing));
   for (std::uint32_t i = 0; i < 12; ++i) {
-    render_training_view(photos[i % 3], preprocessing, {}, kSeed, i, 0, workspace, out);
+    render_training_view({photos[i % 3]}, preprocessing, {}, kSeed, i, 0, workspace, out);
     EXPECT_EQ(out, training_view(photos[i % 3], preprocessing, true, i)) << i;
   }
 }
@@ -231,10 +252,10 @@ TEST(TrainingView, ATargetOfAnotherSizeIsRefused) {
   Workspace workspace;
   Preprocessing preprocessing;
   std::vector<std::uint8_t> out(view_bytes(preprocessing) - 1);
-  EXPECT_THROW(render_training_view(encoded, preprocessing, {}, 1, 0, 0, workspace, out), Error);
+  EXPECT_THROW(render_training_view({encoded}, preprocessing, {}, 1, 0, 0, workspace, out), Error);
   EXPECT_THROW(render_evaluation_view(encoded, preprocessing, workspace, out), Error);
   preprocessing.crop_size = 0;
-  EXPECT_THROW(render_training_view(encoded, preprocessing, {}, 1, 0, 0, workspace, {}), Error);
+  EXPECT_THROW(render_training_view({encoded}, preprocessing, {}, 1, 0, 0, workspace, {}), Error);
 }
 
 TEST(EvaluationView, IsPreprocessOfTheDecodedPicture) {

@@ -105,8 +105,8 @@ TEST(ResizeAsOpenCv, TheFastTrainingViewEqualsTheExactOne) {
   Workspace workspace;
   std::vector<std::uint8_t> a(48 * 48 * 3), b(48 * 48 * 3);
   for (std::uint32_t sample = 0; sample < 20; ++sample) {
-    render_training_view(jpeg, preprocessing, exact, 1, 0, sample, workspace, a);
-    render_training_view(jpeg, preprocessing, fast, 1, 0, sample, workspace, b);
+    render_training_view({jpeg}, preprocessing, exact, 1, 0, sample, workspace, a);
+    render_training_view({jpeg}, preprocessing, fast, 1, 0, sample, workspace, b);
     EXPECT_EQ(a, b) << sample;
   }
 }
