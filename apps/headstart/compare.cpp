@@ -26,7 +26,8 @@ constexpr const char* kExamples =
     "  headstart compare photos/ --runs head,tuned:head --seeds 3\n"
     "  headstart compare photos/ --runs finetune,tuned:finetune --tune-lr 1e-4:1e-2:log:5 --epochs 3\n"
     "\n"
-    "A run is a recipe (finetune, head, book-pytorch, book-gluon), with +scratch from random weights; scratch alone is finetune+scratch.\n"
+    "A run is a recipe (auto, finetune, head, book-pytorch, book-gluon), with +scratch from random weights; scratch alone is "
+    "finetune+scratch.\n"
     "tuned:RUN takes the learning rate that the validation photos of the first seed choose in a small sweep. All train on the same photos\n"
     "and are scored on the same ones. The same command goes on where it was interrupted.";
 

@@ -62,6 +62,15 @@ std::uint64_t parse_integer(const std::string& option, const std::string& text, 
   return value;
 }
 
+CLI::Option* add_duration(CLI::App& app, const std::string& name, double& seconds, const std::string& help) {
+  const auto assign = [&seconds, name](const std::string& text) {
+    const std::optional<double> value = parse_duration(text);
+    if (!value) refuse(name, "a length of time such as 90s, 2m or 1h30m", text);
+    seconds = *value;
+  };
+  return app.add_option_function<std::string>(name, assign, help)->type_name("TIME");
+}
+
 CLI::Option* add_seed(CLI::App& app, std::uint64_t& seed, const std::string& help) {
   const auto assign = [&seed](const std::string& text) {
     seed = parse_integer("--seed", text, 0, std::numeric_limits<std::uint64_t>::max());

@@ -23,8 +23,11 @@ struct Choice {
   Enum value;
 };
 
-inline constexpr Choice<Recipe> kRecipes[] = {
-    {"finetune", Recipe::kFinetune}, {"head", Recipe::kHead}, {"book-pytorch", Recipe::kBookPytorch}, {"book-gluon", Recipe::kBookGluon}};
+inline constexpr Choice<Recipe> kRecipes[] = {{"auto", Recipe::kAuto},
+                                              {"finetune", Recipe::kFinetune},
+                                              {"head", Recipe::kHead},
+                                              {"book-pytorch", Recipe::kBookPytorch},
+                                              {"book-gluon", Recipe::kBookGluon}};
 inline constexpr Choice<LossReduction> kLossReductions[] = {{"mean", LossReduction::kMean}, {"sum", LossReduction::kSum}};
 inline constexpr Choice<DecayScope> kDecayScopes[] = {{"weights", DecayScope::kWeights}, {"all", DecayScope::kAll}};
 inline constexpr Choice<LearningRateShape> kSchedules[] = {{"cosine", LearningRateShape::kCosine},
@@ -63,6 +66,8 @@ struct NumberRange {
   bool above_low = false;
 };
 double parse_number(const std::string& option, const std::string& text, const NumberRange& range);
+// Adds an option for a length of time; see parse_duration.
+CLI::Option* add_duration(CLI::App& app, const std::string& name, double& seconds, const std::string& help);
 std::uint64_t parse_integer(const std::string& option, const std::string& text, std::uint64_t low, std::uint64_t high);
 
 // `target` is the enum or an optional of it.

@@ -84,33 +84,53 @@ void add_fine_print(CLI::App& command, TrainOptions& options) {
 
 void add_recipe_options(CLI::App& command, TrainOptions& options) {
   const auto group = [](CLI::Option* option) { option->group("Training"); };
-  group(add_choice(
-      command, "--recipe", options.recipe, kRecipes,
-      "finetune trains all layers; head fits only a new output layer, to features that are computed once (by steps with --epochs, --lr, "
-      "--optimizer and their like); book-pytorch and book-gluon are "
-      "the chapter's own, see docs/book.md (default: finetune)"));
+  group(
+      add_choice(command, "--recipe", options.recipe, kRecipes,
+                 "auto fits a new output layer first, then trains all layers from there for as long as the validation photos say that it "
+                 "pays; finetune "
+                 "trains all layers; head fits only a new output layer, to features that are computed once (by steps with --epochs, --lr, "
+                 "--optimizer and their like); book-pytorch and book-gluon are "
+                 "the chapter's own, see docs/book.md (default: auto)"));
   group(command.add_flag("--scratch", options.scratch,
                          "Train from random weights: only the architecture of --model is taken (default: from its weights)"));
   const RecipeDefaults tune = recipe_defaults(Recipe::kFinetune, "resnet18"), head = recipe_defaults(Recipe::kHead, "resnet18");
+  const RecipeDefaults automatic = recipe_defaults(Recipe::kAuto, "resnet18"),
+                       lite_automatic = recipe_defaults(Recipe::kAuto, "efficientnet_lite0");
   const RecipeDefaults lite_tune = recipe_defaults(Recipe::kFinetune, "efficientnet_lite0"),
                        lite_head = recipe_defaults(Recipe::kHead, "efficientnet_lite0");
-  group(
-      add_count(command, "--epochs", options.epochs, 0,
-                fmt::format("Passes over the training photos; 0 trains nothing and scores the network as it starts (default: finetune {}, "
-                            "head 0, by steps {})",
-                            tune.epochs, head.epochs)));
+  group(add_count(
+      command, "--epochs", options.epochs, 0,
+      fmt::format("Passes over the training photos; 0 trains nothing and scores the network as it starts (default: auto at most {}, "
+                  "finetune {}, head 0, by steps {})",
+                  automatic.epochs, tune.epochs, head.epochs)));
   group(add_count(command, "--batch-size", options.batch_size, 1,
-                  fmt::format("Photos a step (default: finetune {}, head {})", tune.batch_size, head.batch_size)));
-  group(add_number(
-      command, "--lr", options.lr, {.above_low = true},
-      fmt::format("Peak learning rate of the backbone, or of the head with --recipe head (default: SGD finetune {}, ResNets {}, head "
-                  "{}, ResNets {}; AdamW finetune {}, head {})",
-                  lite_tune.sgd_lr, tune.sgd_lr, lite_head.sgd_lr, head.sgd_lr, tune.adamw_lr, head.adamw_lr)));
+                  fmt::format("Photos a step (default: auto and finetune {}, head {})", tune.batch_size, head.batch_size)));
+  group(add_duration(command, "--budget", options.budget,
+                     "Time for the whole run, as 90s, 2m or 1h30m: the recipe auto makes the best model that it allows (default: none)"));
+  group(add_number(command, "--lr", options.lr, {.above_low = true},
+                   fmt::format("Peak learning rate of the backbone, or of the head with --recipe head (default: SGD auto {}, ResNets {}, "
+                               "finetune {}, ResNets {}, head "
+                               "{}, ResNets {}; AdamW auto {}, ResNets {}, finetune {}, head {})",
+                               lite_automatic.sgd_lr, automatic.sgd_lr, lite_tune.sgd_lr, tune.sgd_lr, lite_head.sgd_lr, head.sgd_lr,
+                               lite_automatic.adamw_lr, automatic.adamw_lr, tune.adamw_lr, head.adamw_lr)));
   group(add_number(command, "--head-lr-multiplier", options.head_lr_multiplier, {.above_low = true},
-                   fmt::format("The new layer's rate over the backbone's (default: {}; finetune only)", tune.head_lr_multiplier)));
+                   fmt::format("The new layer's rate over the backbone's (default: auto {}, finetune {})", automatic.head_lr_multiplier,
+                               tune.head_lr_multiplier)));
+  group(
+      add_number(command, "--stage-lr-decay", options.stage_lr_decay, {.high = 1, .above_low = true},
+                 fmt::format("A stage's rate over that of the stage behind it: early layers learn more slowly (default: auto {}, else {})",
+                             automatic.stage_lr_decay, tune.stage_lr_decay)));
   group(add_number(command, "--warmup-epochs", options.warmup_epochs, {},
-                   fmt::format("Linear warm-up, then cosine to zero; fractions allowed (default: finetune {}, head {})", tune.warmup_epochs,
-                               head.warmup_epochs)));
+                   fmt::format("Linear warm-up, then cosine to zero; fractions allowed (default: auto {}, finetune {}, head {})",
+                               automatic.warmup_epochs, tune.warmup_epochs, head.warmup_epochs)));
+  group(add_number(
+      command, "--weight-average", options.weight_average, {.high = 1},
+      fmt::format("Decay of the weights' moving average over the steps, which is validated and shipped; 0: none (default: auto {}, "
+                  "else {})",
+                  automatic.weight_average, tune.weight_average)));
+  group(add_count(command, "--patience", options.patience, 0,
+                  fmt::format("Epochs without a better one after which training ends; 0: never (default: auto {}, else {})",
+                              automatic.patience, tune.patience)));
   group(add_choice(command, "--optimizer", options.optimizer, kOptimizers, "SGD with momentum, or AdamW (default: sgd)"));
   group(add_number(command, "--momentum", options.momentum, {.high = 1}, "Of SGD, below 1 (default: 0.9)"));
   group(add_number(command, "--weight-decay", options.weight_decay, {}, "(default: SGD 1e-4, AdamW 0.05)"));

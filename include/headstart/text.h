@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,6 +25,8 @@ std::string human_count(std::int64_t count);
 std::string human_bytes(std::int64_t bytes);
 // "3.2 s", "42 s", "3m 05s", "2h 04m"; "?" of what is no duration.
 std::string human_seconds(double seconds);
+// Seconds of "90", "90s", "2m", "1.5h", "1h30m"; nullopt for anything else.
+std::optional<double> parse_duration(std::string_view text);
 // "93.1%".
 std::string human_percent(double share, int decimals = 1);
 

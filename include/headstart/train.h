@@ -29,6 +29,14 @@ namespace headstart {
 
 // A recipe is a set of defaults (recipe_defaults); any of them can be overridden.
 enum class Recipe {
+  // The head first, as kHead fits it, to photos as the source model sees them (centre cropped) and to whole photos squashed into its
+  // square,
+  // of which the one with the lower validation loss is kept, unless the preprocessing is given; then all layers from there, gently (the
+  // deeper a stage the higher its rate), the weights averaged
+  // over
+  // the steps, for as long as the validation photos say that it pays. Where there are too few of them to say so
+  // (kFewestToJudge) or nothing is left to gain, the head is the model.
+  kAuto,
   kFinetune,  // all layers; the head at head_lr_multiplier times the backbone's learning rate; warm-up, then cosine to zero
   // Backbone frozen and in evaluation mode, its features computed once; only the output layer is new. It is fitted to the features
   // (HeadInit::kProbe), or trained by steps where epochs or anything that steps have (lr, optimizer, batch_size, …) is asked for.
@@ -67,9 +75,15 @@ enum class Imbalance {
   kBalancedSampler,  // every class drawn equally often, with replacement
 };
 
+// With fewer validation photos Recipe::kAuto does not fine-tune: one photo more or less would decide.
+inline constexpr int kFewestToJudge = 40;
+
 // What a recipe does where TrainOptions leave it open. docs/recipes.md says what each figure rests on.
 struct RecipeDefaults {
   int epochs = 0;
+  double stage_lr_decay = 1;
+  double weight_average = 0;
+  int patience = 0;
   int batch_size = 0;
   double sgd_lr = 0;
   double adamw_lr = 0;
@@ -124,13 +138,17 @@ struct TrainOptions {
   std::string model;          // source model name, or a weights file; empty: the default source model
   std::string architecture;   // for a weights file whose architecture cannot be told from its tensors; else empty
   std::filesystem::path out;  // run folder; empty: "runs/<photos' folder name>-<n>", the first free n
-  Recipe recipe = Recipe::kFinetune;
+  Recipe recipe = Recipe::kAuto;
   bool scratch = false;       // train the architecture from random weights: nothing of the source model is read but its name
   std::optional<int> epochs;  // 0: nothing is trained, the network as it starts is scored and becomes the model
   std::optional<int> batch_size;
   std::optional<double> lr;                  // peak rate of the backbone group (head recipe: of the head)
   std::optional<double> head_lr_multiplier;  // the head's rate over the backbone's
+  std::optional<double> stage_lr_decay;      // a stage's rate over that of the stage behind it, in (0, 1]
   std::optional<double> warmup_epochs;       // linear, then cosine to zero; fractions allowed
+  std::optional<double> weight_average;      // decay of the weights' moving average over the steps, below 1; 0: none
+  std::optional<int> patience;               // epochs without a better one after which training ends; 0: never
+  double budget = 0;                         // seconds for the whole run; 0: as many as it takes. Needs Recipe::kAuto
   std::optional<OptimizerKind> optimizer;    // SGD
   std::optional<double> momentum;            // SGD only
   std::optional<double> weight_decay;
@@ -172,13 +190,18 @@ struct ResolvedOptions {
   std::string model;  // as asked for
   std::string architecture;
   std::string model_sha256;  // of the source weights file
-  Recipe recipe = Recipe::kFinetune;
+  Recipe recipe = Recipe::kAuto;
   bool scratch = false;
-  int epochs = 0;
+  int epochs = 0;  // with a budget: at most
+  double budget = 0;
+  bool choose_resize = false;  // Recipe::kAuto, preprocessing left open
   int batch_size = 0;
   double lr = 0;
   double head_lr_multiplier = 0;
+  double stage_lr_decay = 1;
   double warmup_epochs = 0;
+  double weight_average = 0;
+  int patience = 0;
   OptimizerKind optimizer = OptimizerKind::kSgd;
   double momentum = 0;
   double weight_decay = 0;
@@ -213,6 +236,15 @@ struct HeadTrial {
   double penalty = 0;          // L2, on the mean squared weight times half the features' variance
   double train_loss = 0;       // mean cross-entropy without the penalty; weighted where the run weighs classes, as the next
   double validation_loss = 0;  // 0 where no validation photo may choose (EpochScore::kTest) or none can be read
+  double validation_top1 = 0;
+  bool chosen = false;  // lowest validation loss
+};
+
+// A fit of the output layer to photos that are resized in one way, under Recipe::kAuto.
+struct ResizeTrial {
+  ResizeMode mode = ResizeMode::kShorterSide;
+  int resize_size = 0;
+  double validation_loss = 0;
   double validation_top1 = 0;
   bool chosen = false;  // lowest validation loss
 };
@@ -272,11 +304,13 @@ struct HeadSource {
 struct TrainResult {
   ResolvedOptions options;
   std::vector<std::string> classes;
-  std::vector<HeadSource> head_sources;  // by class; empty but under HeadInit::kClass
-  std::vector<HeadTrial> head_trials;    // strongest penalty first; empty but under HeadInit::kProbe
-  std::optional<EpochRecord> start;      // the fitted network before the first step, under HeadInit::kProbe; a rival of the epochs
+  std::vector<HeadSource> head_sources;    // by class; empty but under HeadInit::kClass
+  std::vector<HeadTrial> head_trials;      // strongest penalty first; empty but under HeadInit::kProbe
+  std::vector<ResizeTrial> resize_trials;  // empty but under Recipe::kAuto, which tries two
+  std::optional<EpochRecord> start;        // the fitted network before the first step, under HeadInit::kProbe; a rival of the epochs
   std::vector<EpochRecord> history;
   std::vector<TrainingPoint> curve;
+  std::int64_t planned_steps = -1;  // that the budget allows, known once the first steps were timed; -1: not yet, or no budget
   int best_epoch = 0;               // whose weights the model file holds; 0: the first ones, of a run without a better epoch
   double temperature = 1;           // of the model's probabilities, fitted on the validation photos; 1 under EpochScore::kTest
   Evaluation validation;            // of the best epoch; with EpochScore::kTest of the test photos

@@ -6,6 +6,9 @@
 #include <array>
 #include <cmath>
 #include <ctime>
+#include <locale>
+#include <optional>
+#include <sstream>
 #include <vector>
 
 namespace headstart {
@@ -81,6 +84,25 @@ std::string human_seconds(double seconds) {
   if (whole < 60) return fmt::format("{} s", whole);
   if (whole < 3600) return fmt::format("{}m {:02}s", whole / 60, whole % 60);
   return fmt::format("{}h {:02}m", whole / 3600, whole % 3600 / 60);
+}
+
+std::optional<double> parse_duration(std::string_view text) {
+  double seconds = 0;
+  double largest_unit = 1e9;  // units only get smaller: "1h30m"
+  while (!text.empty()) {
+    const std::size_t digits = text.find_first_not_of("0123456789.");
+    std::istringstream number{std::string(text.substr(0, digits))};
+    number.imbue(std::locale::classic());
+    double value = 0;
+    if (!(number >> value) || number.peek() != std::istringstream::traits_type::eof()) return std::nullopt;
+    const char letter = digits == std::string_view::npos ? 's' : text[digits];
+    const double unit = letter == 'h' ? 3600 : letter == 'm' ? 60 : letter == 's' ? 1 : 0;
+    if (unit == 0 || unit >= largest_unit) return std::nullopt;
+    largest_unit = unit;
+    seconds += value * unit;
+    text.remove_prefix(digits == std::string_view::npos ? text.size() : digits + 1);
+  }
+  return largest_unit < 1e9 && std::isfinite(seconds) ? std::optional<double>(seconds) : std::nullopt;
 }
 
 std::string human_percent(double share, int decimals) { return fmt::format("{:.{}f}%", share * 100, decimals); }

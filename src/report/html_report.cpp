@@ -34,11 +34,11 @@ std::string page_header(const ReportContext& context) {
   const TrainResult& result = context.result;
   const std::string line =
       fmt::format("{} {} on {} from <span class=\"path\">{}</span>", html_name(result.options.architecture),
-                  result.history.empty() && result.head_trials.empty() ? "without training"
-                  : result.history.empty()                             ? "with a new output layer, fitted"
-                  : result.options.scratch                             ? "from scratch, trained"
-                  : result.options.recipe == Recipe::kHead             ? "with a new head, trained"
-                                                                       : "fine-tuned",
+                  result.history.empty() && result.head_trials.empty()                 ? "without training"
+                  : result.history.empty() || (result.best_epoch == 0 && result.start) ? "with a new output layer, fitted"
+                  : result.options.scratch                                             ? "from scratch, trained"
+                  : result.options.recipe == Recipe::kHead                             ? "with a new head, trained"
+                                                                                       : "fine-tuned",
                   counted(static_cast<std::int64_t>(result.classes.size()), "class", "classes"), html_name(result.options.photos.string()));
   return fmt::format(
       "<header><div class=\"label\">headstart report</div><h1>{}</h1><p class=\"soft\">{}</p><nav aria-label=\"Sections\">"

@@ -94,6 +94,17 @@ Option number_option(std::string name, At at, double low, double high = kMostNum
           }};
 }
 
+// Seconds; typed as "2m".
+template <typename At>
+Option duration_option(std::string name, At at) {
+  Option option = number_option(std::move(name), at, 0);
+  option.parse = [](const std::string& text) -> std::optional<Json> {
+    if (const auto seconds = parse_duration(text)) return number_to_json(*seconds);
+    return std::nullopt;
+  };
+  return option;
+}
+
 // `words` in the order of the enumerators.
 template <typename At>
 Option choice_option(std::string name, At at, std::vector<std::string> words) {
@@ -219,7 +230,7 @@ std::vector<Option> run_options() {
           "architecture", [](auto& o) -> auto& { return o.architecture; }),
       text_option(
           "model_sha256", [](auto& o) -> auto& { return o.model_sha256; }),
-      choice_option("recipe", [](auto& o) -> auto& { return o.recipe; }, {"finetune", "head", "book-pytorch", "book-gluon"}),
+      choice_option("recipe", [](auto& o) -> auto& { return o.recipe; }, {"auto", "finetune", "head", "book-pytorch", "book-gluon"}),
       switch_option(
           "scratch", [](auto& o) -> auto& { return o.scratch; }, true, false),
       count_option(
@@ -230,6 +241,16 @@ std::vector<Option> run_options() {
           "lr", [](auto& o) -> auto& { return o.lr; }, 0),
       number_option(
           "head_lr_multiplier", [](auto& o) -> auto& { return o.head_lr_multiplier; }, 0),
+      number_option(
+          "stage_lr_decay", [](auto& o) -> auto& { return o.stage_lr_decay; }, 0, 1),
+      number_option(
+          "weight_average", [](auto& o) -> auto& { return o.weight_average; }, 0, 1),
+      switch_option(
+          "choose_resize", [](auto& o) -> auto& { return o.choose_resize; }, true, false),
+      count_option(
+          "patience", [](auto& o) -> auto& { return o.patience; }, 0),
+      duration_option(
+          "budget", [](auto& o) -> auto& { return o.budget; }),
       number_option(
           "warmup_epochs", [](auto& o) -> auto& { return o.warmup_epochs; }, 0),
       choice_option("optimizer", [](auto& o) -> auto& { return o.optimizer; }, {"sgd", "adamw"}),

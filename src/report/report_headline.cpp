@@ -90,6 +90,17 @@ std::string headline_section(const ReportContext& context) {
   return fmt::format("<div class=\"hero\">{}{}</div>", accuracy_figure(context), facts(context));
 }
 
+// Of the two ways in which the recipe auto shows photos to the network.
+std::string resize_text(const TrainResult& result) {
+  std::string text;
+  for (const ResizeTrial& trial : result.resize_trials) {
+    text += fmt::format("{}{}: accuracy {}, loss {}{}", text.empty() ? "" : "; ",
+                        trial.mode == ResizeMode::kSquash ? "whole photos, squashed into a square" : "the middle of photos, in proportion",
+                        html_percent(trial.validation_top1), html_number(trial.validation_loss), trial.chosen ? " (taken)" : "");
+  }
+  return text.empty() ? text : fmt::format("<p class=\"soft\">On the validation photos, {}.</p>", text);
+}
+
 std::string head_section(const ReportContext& context) {
   const TrainResult& result = context.result;
   if (result.head_trials.empty()) return {};
@@ -105,8 +116,8 @@ std::string head_section(const ReportContext& context) {
   return section("head", "Output layer",
                  fmt::format("<p class=\"soft\">Fitted to the features that the source network computes of the training photos: a "
                              "logistic regression. {}</p><div class=\"scroll\"><table><thead><tr><th>penalty</th><th>training loss</th>"
-                             "<th>validation loss</th><th>accuracy</th></tr></thead><tbody>{}</tbody></table></div>",
-                             choice, rows));
+                             "<th>validation loss</th><th>accuracy</th></tr></thead><tbody>{}</tbody></table></div>{}",
+                             choice, rows, resize_text(result)));
 }
 
 std::string curves_section(const ReportContext& context) {

@@ -13,7 +13,7 @@ namespace headstart {
 namespace {
 
 // Frozen: a run of another format is refused.
-constexpr std::int64_t kFormat = 4;
+constexpr std::int64_t kFormat = 5;
 constexpr std::int64_t kMostPhotos = std::numeric_limits<std::int64_t>::max();
 constexpr int kMostCount = std::numeric_limits<int>::max();
 
@@ -72,6 +72,24 @@ HeadTrial head_trial_from_json(const Json& json, const std::string& where) {
           .train_loss = number("train_loss"),
           .validation_loss = number("validation_loss"),
           .validation_top1 = number("validation_top1"),
+          .chosen = truth_from_json(json_member(json, where, "chosen"), where + ".chosen")};
+}
+
+Json resize_trial_to_json(const ResizeTrial& trial) {
+  return {{"resize", trial.mode == ResizeMode::kSquash ? "squash" : "shorter"},
+          {"resize_size", trial.resize_size},
+          {"validation_loss", number_to_json(trial.validation_loss)},
+          {"validation_top1", number_to_json(trial.validation_top1)},
+          {"chosen", trial.chosen}};
+}
+
+ResizeTrial resize_trial_from_json(const Json& json, const std::string& where) {
+  const std::string mode = text_from_json(json_member(json, where, "resize"), where + ".resize");
+  if (mode != "squash" && mode != "shorter") refuse_field(where + ".resize", fmt::format("expected squash or shorter, found '{}'", mode));
+  return {.mode = mode == "squash" ? ResizeMode::kSquash : ResizeMode::kShorterSide,
+          .resize_size = static_cast<int>(whole_from_json(json_member(json, where, "resize_size"), where + ".resize_size", 1, 1 << 20)),
+          .validation_loss = number_member(json, where, "validation_loss"),
+          .validation_top1 = number_member(json, where, "validation_top1"),
           .chosen = truth_from_json(json_member(json, where, "chosen"), where + ".chosen")};
 }
 
@@ -194,12 +212,15 @@ std::string run_to_json(const TrainResult& result) {
   for (const std::string& name : result.classes) json["classes"].push_back(text_to_json(name));
   json["head_sources"] = head_sources_to_json(result);
   json["data_fingerprint"] = result.data_fingerprint;
+  json["planned_steps"] = result.planned_steps;
   json["best_epoch"] = result.best_epoch;
   json["seconds"] = number_to_json(result.seconds);
   json["model_file"] = text_to_json(result.model_file.string());
   json["report_file"] = text_to_json(result.report_file.string());
   json["head_trials"] = Json::array();
   for (const HeadTrial& trial : result.head_trials) json["head_trials"].push_back(head_trial_to_json(trial));
+  json["resize_trials"] = Json::array();
+  for (const ResizeTrial& trial : result.resize_trials) json["resize_trials"].push_back(resize_trial_to_json(trial));
   json["start"] = result.start ? epoch_to_json(*result.start) : Json(nullptr);
   json["history"] = Json::array();
   for (const EpochRecord& epoch : result.history) json["history"].push_back(epoch_to_json(epoch));
@@ -224,6 +245,9 @@ TrainResult run_from_json(const std::string& text) {
   for (const Json& trial : array_member(json, "", "head_trials")) {
     result.head_trials.push_back(head_trial_from_json(trial, path_of("head_trials", result.head_trials.size())));
   }
+  for (const Json& trial : array_member(json, "", "resize_trials")) {
+    result.resize_trials.push_back(resize_trial_from_json(trial, path_of("resize_trials", result.resize_trials.size())));
+  }
   if (const Json& start = json_member(json, "", "start"); !start.is_null()) result.start = epoch_from_json(start, "start", 0);
   for (const Json& epoch : array_member(json, "", "history")) {
     result.history.push_back(epoch_from_json(epoch, path_of("history", result.history.size()), 1));
@@ -232,6 +256,7 @@ TrainResult run_from_json(const std::string& text) {
     result.curve.push_back(point_from_json(point, path_of("curve", result.curve.size())));
   }
   const auto epochs = static_cast<std::int64_t>(result.history.size());
+  result.planned_steps = whole_from_json(json_member(json, "", "planned_steps"), "planned_steps", -1, kMostPhotos);
   result.best_epoch = static_cast<int>(whole_from_json(json_member(json, "", "best_epoch"), "best_epoch", 0, epochs));
   result.seconds = number_from_json(json_member(json, "", "seconds"), "seconds");
   result.model_file = text_from_json(json_member(json, "", "model_file"), "model_file");

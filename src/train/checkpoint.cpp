@@ -67,7 +67,8 @@ void expect_finite(const StateDict& weights) {
 bool best_is_current(const Checkpoint& checkpoint) {
   const TrainResult& progress = checkpoint.progress;
   const bool has_best = kept_record(progress) != nullptr || progress.options.epochs == 0;
-  return has_best && checkpoint.position.batch == 0 && checkpoint.position.epoch == progress.best_epoch;
+  return has_best && checkpoint.average.tensors.empty() && checkpoint.position.batch == 0 &&
+         checkpoint.position.epoch == progress.best_epoch;
 }
 
 const std::string& metadata(const StateDict& file, const std::string& key) {
@@ -86,6 +87,7 @@ Checkpoint unpack(const StateDict& file) {
   checkpoint.provenance = nlohmann::json::parse(metadata(file, "provenance")).get<std::map<std::string, std::string>>();
   checkpoint.model = extract(file, "model.");
   checkpoint.optimizer = extract(file, "optimizer.");
+  checkpoint.average = extract(file, "average.");
   checkpoint.best = best_is_current(checkpoint) ? checkpoint.model : extract(file, "best.");
   return checkpoint;
 }
@@ -94,6 +96,7 @@ StateDict pack(const Checkpoint& checkpoint) {
   StateDict file;
   append(file, "model.", checkpoint.model);
   append(file, "optimizer.", checkpoint.optimizer);
+  append(file, "average.", checkpoint.average);
   if (!best_is_current(checkpoint)) append(file, "best.", checkpoint.best);
   file.metadata["format"] = kFormat;
   file.metadata["run"] = run_to_json(checkpoint.progress);

@@ -1,9 +1,10 @@
 // checkpoint.safetensors: everything that a run needs to go on, in one atomic file.
 //
-// Tensors "model.*" (published names), "optimizer.*" and, when the best epoch is not the weights of "model.*", "best.*". Metadata: format,
-// the run so far (options, history, best epoch, seed, data fingerprint, skipped photos) and the position in it. Random draws are
-// counter-based and the learning rate is a function of the position, so neither has state of its own. docs/decisions/0003-checkpoints.md.
-// Thread-safety: free functions on different paths. Errors: kFile (disk), kModel (damaged, or not a checkpoint).
+// Tensors "model.*" (published names), "optimizer.*", "average.*" where weights are averaged and, when the best epoch is not the weights of
+// "model.*", "best.*". Metadata: format, the run so far (options, history, best epoch, seed, data fingerprint, skipped photos) and the
+// position in it. Random draws are counter-based and the learning rate is a function of the position, so neither has state of its own.
+// docs/decisions/0003-checkpoints.md. Thread-safety: free functions on different paths. Errors: kFile (disk), kModel (damaged, or not a
+// checkpoint).
 #pragma once
 
 #include <cstdint>
@@ -42,7 +43,8 @@ struct Checkpoint {
   std::map<std::string, std::string> provenance;  // of the source model
   StateDict model;
   StateDict optimizer;
-  StateDict best;  // weights of progress.best_epoch; empty before the first epoch is finished
+  StateDict average;  // of the weights over the steps; empty where none is kept
+  StateDict best;     // weights of progress.best_epoch; empty before the first epoch is finished
 };
 
 // Refuses, with Error(kTraining), weights that are not finite: they are no state to go on from.

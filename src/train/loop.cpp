@@ -10,6 +10,8 @@
 
 #include "headstart/error.h"
 #include "headstart/evaluate.h"
+#include "headstart/text.h"
+#include "train/budget.h"
 
 namespace headstart {
 namespace {
@@ -77,6 +79,31 @@ void extend_curve(Run& run) {
   if (run.callbacks.on_curve) run.callbacks.on_curve(run.state.progress);
 }
 
+double seconds_so_far(const Run& run) { return run.seconds_before + seconds_since(run.sitting_began); }
+
+// Once a few steps were timed, the first two of them aside, the budget's remaining time becomes a number of steps: from then on the run is
+// as determined as any other, and is resumed as such.
+void plan_for_budget(Run& run) {
+  constexpr std::int64_t kWarmSteps = 2, kTimedSteps = 8;
+  if (run.options().budget <= 0 || run.state.progress.planned_steps >= 0) return;
+  if (++run.timed_steps == kWarmSteps) run.timed_from = Clock::now();
+  if (run.timed_steps < kWarmSteps + kTimedSteps) return;
+  const double step = seconds_since(run.timed_from) / kTimedSteps;
+  const double photos = static_cast<double>(run.options().batch_size) * run.options().accumulate;
+  constexpr double kScoringShare = 0.4;  // of a training step, where nothing was scored yet
+  std::vector<double> steps = {
+      static_cast<double>(affordable_steps({.left = run.options().budget - seconds_so_far(run),
+                                            .step = step,
+                                            .scored_photo = run.scoring_seconds > 0 ? run.scoring_seconds : kScoringShare * step / photos,
+                                            .validation = std::ssize(run.catalog.validation),
+                                            .test = std::ssize(run.catalog.test),
+                                            .steps_per_epoch = run.schedule.steps_per_epoch}))};
+  if (!run.group.leads()) steps = {0};
+  run.group.sum(steps);  // rank 0's
+  run.state.progress.planned_steps = current_step(run) + static_cast<std::int64_t>(steps.front());
+  run.schedule = make_schedule(run.options(), std::ssize(run.catalog.train), run.state.progress.planned_steps);
+}
+
 // The steps of the epoch under way, from where it stands. False: stopped between two steps, everything in the state.
 bool train_epoch(Run& run) {
   EpochSums& sums = run.state.sums;
@@ -84,6 +111,7 @@ bool train_epoch(Run& run) {
   const double seconds_before = sums.seconds, wait_before = sums.wait_seconds;
   run.workload->start(static_cast<std::uint32_t>(run.state.position.epoch), run.state.position.batch);
   while (!stop_asked(run)) {
+    if (ending(run) == Ending::kOutOfBudget) return true;
     const std::vector<LearningBatch> batches = next_batches(*run.workload, run.options().accumulate);
     if (batches.empty()) return true;
     train_step(run, batches, learning_rate(run.schedule, current_step(run)));
@@ -92,6 +120,7 @@ bool train_epoch(Run& run) {
     sums.seconds = seconds_before + seconds_since(start);
     sums.wait_seconds = wait_before + run.workload->wait_seconds();
     report_step(run, sums.seconds);
+    plan_for_budget(run);
   }
   return false;
 }
@@ -106,13 +135,15 @@ bool beats_best(const Run& run, const EpochRecord& record) {
   return record.validation_loss < best->validation_loss;
 }
 
+// Of the weights that would be shipped: the averages, where there are any.
 EpochRecord validate_epoch(Run& run) {
   const EpochSums& sums = run.state.sums;
   const Clock::time_point start = Clock::now();
   const ScoredSamples scored = run.workload->validate(run.callbacks);
   check_unreadable(scored.unreadable, run.catalog.validation.size(), Split::kValidation, run.options());
   const Metrics metrics = compute_metrics(scored.photos, static_cast<int>(run.catalog.classes.size()));
-  const double lr = learning_rate(run.schedule, (run.state.position.epoch + 1) * run.schedule.steps_per_epoch - 1);
+  const std::int64_t last_step = std::min((run.state.position.epoch + 1) * run.schedule.steps_per_epoch, run.schedule.total_steps) - 1;
+  const double lr = learning_rate(run.schedule, std::max<std::int64_t>(last_step, 0));
   if (!std::isfinite(metrics.mean_loss)) report_divergence(run, metrics.mean_loss, lr);
   add_unreadable(run.state.progress.unreadable, scored.unreadable);
   const double photos = static_cast<double>(std::max<std::int64_t>(sums.photos, 1));
@@ -128,15 +159,44 @@ EpochRecord validate_epoch(Run& run) {
           .loader_wait_share = sums.seconds > 0 ? sums.wait_seconds / sums.seconds : 0};
 }
 
+// Exchanges the weights with their averages for as long as it lives.
+class AveragesInPlace {
+ public:
+  explicit AveragesInPlace(std::optional<WeightAverage>& average) : average_(average) {
+    if (average_) average_->swap();
+  }
+  ~AveragesInPlace() {
+    if (average_) average_->swap();
+  }
+  AveragesInPlace(const AveragesInPlace&) = delete;
+  AveragesInPlace& operator=(const AveragesInPlace&) = delete;
+
+ private:
+  std::optional<WeightAverage>& average_;
+};
+
+// Validates, and keeps the weights where they are the best so far.
+EpochRecord judge_epoch(Run& run) {
+  const AveragesInPlace averages(run.average);
+  EpochRecord record = validate_epoch(run);
+  record.best = run.options().keep == Keep::kLast || beats_best(run, record);
+  if (record.best) {
+    run.state.best = run.network->state();
+    run.best_unsaved = true;
+  }
+  return record;
+}
+
 // The model file before the checkpoint: a kill between the two repeats some steps, and writes the same model file again.
 void save(Run& run) {
   if (!run.group.leads()) return;
   if (std::exchange(run.best_unsaved, false)) run.folder.save_model(run.state, run.state.best);
   Checkpoint checkpoint = run.state;
   add_unreadable(checkpoint.progress.unreadable, run.workload->skipped());
-  checkpoint.progress.seconds = run.seconds_before + seconds_since(run.sitting_began);
+  checkpoint.progress.seconds = seconds_so_far(run);
   checkpoint.model = run.network->state();
   checkpoint.optimizer = run.optimizer->state();
+  if (run.average) checkpoint.average = run.average->state();
   try {
     run.folder.save_checkpoint(checkpoint);
   } catch (const Error& error) {  // weights that are not finite: a gradient overflowed after a finite loss
@@ -157,16 +217,11 @@ bool due_for_saving(const Run& run) {
   return run.options().recipe != Recipe::kHead || first_or_last || seconds_since(run.last_saved) >= kSecondsBetween;
 }
 
-void finish_epoch(Run& run, EpochRecord record) {
+void finish_epoch(Run& run, const EpochRecord& record) {
   Checkpoint& state = run.state;
   add_unreadable(state.progress.unreadable, run.workload->skipped());
-  record.best = run.options().keep == Keep::kLast || beats_best(run, record);
   state.progress.history.push_back(record);
-  if (record.best) {
-    state.progress.best_epoch = record.epoch;
-    state.best = run.network->state();
-    run.best_unsaved = true;
-  }
+  if (record.best) state.progress.best_epoch = record.epoch;
   state.position = {.epoch = record.epoch, .batch = 0};
   state.sums = {};
   if (due_for_saving(run)) save(run);
@@ -225,13 +280,51 @@ void note_skipped(Run& run) {
 
 }  // namespace
 
+Ending ending(const Run& run) {
+  const ResolvedOptions& options = run.options();
+  const TrainResult& progress = run.state.progress;
+  if (run.state.position.epoch >= options.epochs) return Ending::kAllEpochs;
+  if (options.recipe == Recipe::kAuto && progress.start) {
+    if (progress.start->validation_top1 >= 1) return Ending::kNothingToGain;
+    if (std::ssize(run.catalog.validation) < kFewestToJudge) return Ending::kTooFewToJudge;
+  }
+  if (progress.planned_steps >= 0 && current_step(run) >= progress.planned_steps) return Ending::kOutOfBudget;
+  const bool between_epochs = run.state.position.batch == 0;
+  if (between_epochs && options.patience > 0 && run.state.position.epoch - progress.best_epoch >= options.patience) {
+    return Ending::kOutOfPatience;
+  }
+  return Ending::kNotYet;
+}
+
+std::string ending_text(const Run& run) {
+  const int epochs = run.state.position.epoch;
+  switch (ending(run)) {
+    case Ending::kNothingToGain:
+      return "the fitted head names every validation photo right: it is the model, nothing was fine-tuned";
+    case Ending::kTooFewToJudge:
+      return fmt::format(
+          "{} validation photos are too few to tell whether fine-tuning pays (from {} on): the fitted head is the model. More "
+          "photos help most; the recipe finetune trains all layers all the same",
+          run.catalog.validation.size(), kFewestToJudge);
+    case Ending::kOutOfPatience:
+      return fmt::format("fine-tuning ended after epoch {}: no better one since {}", epochs,
+                         run.state.progress.best_epoch == 0 ? "the fitted head" : fmt::format("epoch {}", run.state.progress.best_epoch));
+    case Ending::kOutOfBudget:
+      return fmt::format("the budget of {} allowed {} steps", human_seconds(run.options().budget), run.state.progress.planned_steps);
+    case Ending::kAllEpochs:
+    case Ending::kNotYet:
+      break;
+  }
+  return "";
+}
+
 void fit(Run& run) {
   if (run.best_unsaved && run.state.position.epoch == 0 && run.state.position.batch == 0) save(run);  // usable from here on
-  while (run.state.position.epoch < run.options().epochs) {
+  while (ending(run) == Ending::kNotYet) {
     if (!train_epoch(run)) stop(run);
     EpochRecord record;
     try {
-      record = validate_epoch(run);
+      record = judge_epoch(run);
     } catch (const Error& error) {
       if (error.category() != ErrorCategory::kInterrupted) throw;
       stop(run);
@@ -264,6 +357,7 @@ void train_step(Run& run, std::span<const LearningBatch> asked, double lr) {
   run.group.sum_gradients(run.network->parameters());
   if (run.options().clip_norm > 0) run.optimizer->clip_gradients(run.options().clip_norm);
   run.optimizer->step(lr);
+  if (run.average) run.average->update();
 }
 
 }  // namespace headstart

@@ -6,7 +6,9 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "headstart/train.h"
@@ -15,6 +17,7 @@
 #include "train/optimizer.h"
 #include "train/run_folder.h"
 #include "train/schedule.h"
+#include "train/weight_average.h"
 #include "train/workload.h"
 
 namespace headstart {
@@ -33,17 +36,34 @@ struct Run {
   std::unique_ptr<Network> network;
   std::unique_ptr<Workload> workload;
   std::unique_ptr<Optimizer> optimizer;
+  std::optional<WeightAverage> average;
   Schedule schedule;
   at::Tensor class_weights;  // float32 [classes], or undefined
   Clock::time_point sitting_began;
   Clock::time_point last_saved;
-  double seconds_before = 0;  // of earlier sittings
+  double seconds_before = 0;     // of earlier sittings
+  double scoring_seconds = 0;    // a photo, reading included; 0: not known
+  std::int64_t timed_steps = 0;  // steps of this sitting since `timed_from`, for the budget
+  Clock::time_point timed_from;
   bool best_unsaved = false;  // state.best is newer than the model file
 
   const ResolvedOptions& options() const { return state.progress.options; }
 };
 
-// Trains from state.position until all epochs are done. Leaves the best weights in state.best.
+// Why a run's training is over.
+enum class Ending {
+  kNotYet,
+  kAllEpochs,
+  kNothingToGain,  // Recipe::kAuto: the fitted head names every validation photo
+  kTooFewToJudge,  // Recipe::kAuto: fewer validation photos than kFewestToJudge
+  kOutOfPatience,
+  kOutOfBudget,
+};
+Ending ending(const Run& run);
+// "", but for the endings that a person may wonder about.
+std::string ending_text(const Run& run);
+
+// Trains from state.position until it is over. Leaves the best weights in state.best.
 void fit(Run& run);
 
 // One optimizer step on the photos of `batches`, the shares of all ranks, as if they were one batch. Adds to the sums; throws

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstring>
 
 #include "headstart/error.h"
@@ -24,17 +25,21 @@ OptimizerOptions optimizer_options(const ResolvedOptions& options) {
           .momentum = options.momentum,
           .weight_decay = options.weight_decay,
           .decay = options.decay,
-          .head_lr_multiplier = options.head_lr_multiplier};
+          .head_lr_multiplier = options.head_lr_multiplier,
+          .stage_lr_decay = options.stage_lr_decay};
 }
 
-Optimizer::Optimizer(std::span<const NamedParameter> parameters, const OptimizerOptions& options) : options_(options), groups_(4) {
+Optimizer::Optimizer(std::span<const NamedParameter> parameters, const OptimizerOptions& options) : options_(options) {
   const c10::NoGradGuard no_gradients;
+  const std::size_t head_stage = parameters.empty() ? 0 : parameters.back().stage;
+  groups_.resize(2 * (head_stage + 2));
   const bool adamw = options.kind == OptimizerKind::kAdamW;
   for (const NamedParameter& parameter : parameters) {
     if (!parameter.tensor.requires_grad()) continue;
     const bool decays = has_weight_decay(parameter.role, options.decay);
-    Group& group = groups_[(parameter.in_head ? 2 : 0) + (decays ? 1 : 0)];
-    group.lr_multiplier = parameter.in_head ? options.head_lr_multiplier : 1.0;
+    Group& group = groups_[2 * (parameter.in_head ? head_stage + 1 : parameter.stage) + (decays ? 1 : 0)];
+    const auto stages_behind = static_cast<double>(head_stage - parameter.stage) - 1;  // of the backbone's
+    group.lr_multiplier = parameter.in_head ? options.head_lr_multiplier : std::pow(options.stage_lr_decay, stages_behind);
     group.weight_decay = decays ? options.weight_decay : 0.0;
     group.names.push_back(parameter.name);
     group.parameters.push_back(parameter.tensor);

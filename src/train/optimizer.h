@@ -1,6 +1,7 @@
 // SGD with momentum and AdamW, step for step as torch.optim's, with the recipe's parameter groups.
 //
-// Groups: the head learns at head_lr_multiplier times the backbone's rate; biases and norms have no weight decay unless DecayScope::kAll.
+// Groups: the head learns at head_lr_multiplier times the backbone's rate, each stage of the backbone at stage_lr_decay times the rate of
+// the stage behind it (the last at the rate itself); biases and norms have no weight decay unless DecayScope::kAll.
 // State is kept by parameter name, so that a checkpoint does not depend on the order of parameters. Thread-safety: one thread. Ownership:
 // shares the parameters' storage with the network. Errors: kModel for a state that does not fit.
 #pragma once
@@ -24,6 +25,7 @@ struct OptimizerOptions {
   double weight_decay = 0;
   DecayScope decay = DecayScope::kWeights;
   double head_lr_multiplier = 1;
+  double stage_lr_decay = 1;
 };
 
 // What a run's options ask of it.

@@ -33,6 +33,10 @@ void check_schedule(const TrainOptions& o) {
     expect(std::isfinite(*o.head_lr_multiplier) && *o.head_lr_multiplier > 0, "head_lr_multiplier", "positive", *o.head_lr_multiplier);
   }
   if (o.warmup_epochs) expect(std::isfinite(*o.warmup_epochs) && *o.warmup_epochs >= 0, "warmup_epochs", "0 or more", *o.warmup_epochs);
+  if (o.stage_lr_decay) expect(*o.stage_lr_decay > 0 && *o.stage_lr_decay <= 1, "stage_lr_decay", "in (0, 1]", *o.stage_lr_decay);
+  if (o.weight_average) expect(*o.weight_average >= 0 && *o.weight_average < 1, "weight_average", "in [0, 1)", *o.weight_average);
+  if (o.patience) expect(*o.patience >= 0, "patience", "0 (never) or more", *o.patience);
+  expect(std::isfinite(o.budget) && o.budget >= 0, "budget", "a number of seconds, 0 for none", o.budget);
   if (o.momentum) expect(*o.momentum >= 0 && *o.momentum < 1, "momentum", "in [0, 1)", *o.momentum);
   if (o.weight_decay) expect(std::isfinite(*o.weight_decay) && *o.weight_decay >= 0, "weight_decay", "0 or more", *o.weight_decay);
   expect(o.label_smoothing >= 0 && o.label_smoothing < 1, "label_smoothing", "in [0, 1)", o.label_smoothing);
@@ -56,7 +60,7 @@ void check_pixels(const TrainOptions& o) {
 
 // The bias and the weight of a copied or fitted row belong together.
 void check_head(const TrainOptions& o) {
-  const HeadInit init = o.head_init.value_or(HeadInit::kXavier);
+  const HeadInit init = o.head_init.value_or(recipe_defaults(o.recipe, "", o.scratch).head_init);
   const bool from_elsewhere = init == HeadInit::kClass || init == HeadInit::kProbe;
   if (!o.head_class.empty() && init != HeadInit::kClass) {
     throw Error(ErrorCategory::kUsage, fmt::format("training: option head_class ({}) belongs to head_init class: add that, or leave it out",
@@ -78,6 +82,10 @@ void check_combinations(const TrainOptions& o) {
   if (o.optimizer == OptimizerKind::kAdamW && o.momentum) {
     throw Error(ErrorCategory::kUsage,
                 fmt::format("training: option momentum ({}) belongs to SGD; AdamW has none: leave it out", *o.momentum));
+  }
+  if (o.budget > 0 && o.recipe != Recipe::kAuto) {
+    throw Error(ErrorCategory::kUsage,
+                "training: option budget belongs to the recipe auto, which plans its time: leave out one of the two");
   }
   if (o.recipe != Recipe::kHead) return;
   if (o.scratch) {
@@ -160,6 +168,19 @@ RecipeDefaults book_defaults(Recipe recipe, bool scratch) {
 RecipeDefaults recipe_defaults(Recipe recipe, std::string_view architecture, bool scratch) {
   const bool lite = architecture.starts_with("efficientnet_lite");
   switch (recipe) {
+    case Recipe::kAuto:
+      if (scratch) break;  // there is nothing that a head could be fitted to
+      return {.epochs = 6,
+              .stage_lr_decay = 0.7,
+              .weight_average = 0.98,
+              .patience = 3,
+              .batch_size = 32,
+              .sgd_lr = lite ? 1e-4 : 5e-5,
+              .adamw_lr = lite ? 2e-5 : 1e-5,
+              .head_lr_multiplier = 1,
+              .warmup_epochs = 1,
+              .batch_norm = BatchNormPolicy::kFrozenStatistics,
+              .head_init = HeadInit::kProbe};
     case Recipe::kBookPytorch:
     case Recipe::kBookGluon:
       return book_defaults(recipe, scratch);
@@ -246,6 +267,10 @@ ResolvedOptions resolve_options(const TrainOptions& options, const Source& sourc
   const bool sgd = r.optimizer == OptimizerKind::kSgd;
   r.lr = options.lr.value_or(sgd ? defaults.sgd_lr : defaults.adamw_lr);
   r.head_lr_multiplier = options.head_lr_multiplier.value_or(defaults.head_lr_multiplier);
+  r.stage_lr_decay = options.stage_lr_decay.value_or(defaults.stage_lr_decay);
+  r.weight_average = options.weight_average.value_or(defaults.weight_average);
+  r.patience = options.patience.value_or(defaults.patience);
+  r.budget = options.budget;
   r.warmup_epochs = options.warmup_epochs.value_or(defaults.warmup_epochs);
   r.momentum = sgd ? options.momentum.value_or(defaults.momentum) : 0;
   r.weight_decay = options.weight_decay.value_or(sgd ? defaults.sgd_decay : defaults.adamw_decay);
@@ -276,6 +301,8 @@ ResolvedOptions resolve_options(const TrainOptions& options, const Source& sourc
   r.validation_fraction = options.validation_fraction;
   r.max_unreadable_share = options.max_unreadable_share;
   r.preprocessing = options.preprocessing.value_or(recipe_preprocessing(options.recipe, source.preprocessing));
+  r.choose_resize = options.recipe == Recipe::kAuto && !options.preprocessing && r.head_init == HeadInit::kProbe &&
+                    r.score == EpochScore::kValidation && r.epochs >= 0;
   if (options.decode) r.preprocessing.decode = *options.decode;
   r.augmentation = options.augmentation;
   if (defaults.exact) r.augmentation.fast_decode = false;

@@ -6,7 +6,7 @@
 
 namespace headstart {
 
-Schedule make_schedule(const ResolvedOptions& options, std::int64_t photos) {
+Schedule make_schedule(const ResolvedOptions& options, std::int64_t photos, std::int64_t planned_steps) {
   const auto divide_up = [](std::int64_t a, std::int64_t b) { return (a + b - 1) / b; };
   Schedule schedule;
   schedule.peak_lr = options.lr;
@@ -15,6 +15,10 @@ Schedule make_schedule(const ResolvedOptions& options, std::int64_t photos) {
   schedule.total_steps = schedule.steps_per_epoch * options.epochs;
   const double warmup = std::round(options.warmup_epochs * static_cast<double>(schedule.steps_per_epoch));
   schedule.warmup_steps = std::min(static_cast<std::int64_t>(warmup), schedule.total_steps);
+  if (planned_steps >= 0 && planned_steps < schedule.total_steps) {
+    schedule.total_steps = planned_steps;
+    schedule.warmup_steps = std::min(schedule.warmup_steps, planned_steps / 5);
+  }
   return schedule;
 }
 

@@ -17,8 +17,9 @@ struct Schedule {
   LearningRateShape shape = LearningRateShape::kCosine;
 };
 
-// For a training split of `photos` photos.
-Schedule make_schedule(const ResolvedOptions& options, std::int64_t photos);
+// For a training split of `photos` photos. `planned_steps` 0 or more: the run ends with these (TrainResult::planned_steps), at most a fifth
+// of them warm-up.
+Schedule make_schedule(const ResolvedOptions& options, std::int64_t photos, std::int64_t planned_steps = -1);
 
 // Peak rate of the backbone group at `step` in [0, total_steps): linear warm-up (step + 1) / (warmup_steps + 1), then the peak
 // itself, or a half cosine from it to zero, which the step after the last one would reach (Loshchilov & Hutter 2017, without restarts).

@@ -3,6 +3,7 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/tensor.h>
+#include <c10/core/GradMode.h>
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
 
@@ -96,7 +97,11 @@ void fit_new_head(Run& run) {
   if (run.options().imbalance != Imbalance::kNone) {
     weights = at::tensor(class_weights(run.catalog.train, static_cast<int>(run.catalog.classes.size())));
   }
+  const std::int64_t computed_before = run.shared->impl().features.computed();
+  const Clock::time_point began = Clock::now();
   const FeatureTable train = run.workload->features(Split::kTrain, run.callbacks);
+  const std::int64_t computed = run.shared->impl().features.computed() - computed_before;
+  if (computed > 0) run.scoring_seconds = seconds_since(began) / static_cast<double>(computed);
   if (run.options().head_init == HeadInit::kClass) {
     fit_head_biases(*run.network, {.train = train, .class_weights = weights}, progress.head_sources);
     share_weights(run);
@@ -118,6 +123,41 @@ void fit_new_head(Run& run) {
   if (run.callbacks.on_head_fit) run.callbacks.on_head_fit(progress);
 }
 
+// The output layer fitted to photos in the source model's own view and to whole photos: which of them suits the photos better is a matter
+// of the photos, and costs a second pass over them (docs/recipes.md). What is kept is where the validation loss is lowest.
+void choose_resize(Run& run, const std::function<void()>& set_up_workload) {
+  const c10::NoGradGuard no_gradients;
+  TrainResult& progress = run.state.progress;
+  Preprocessing& preprocessing = progress.options.preprocessing;
+  const Preprocessing own = preprocessing;
+  Preprocessing whole = own;
+  whole.resize_mode = ResizeMode::kSquash;
+  whole.resize_size = own.crop_size;
+  const at::Tensor &weight = run.network->head_tensor(ParameterRole::kWeight), &bias = run.network->head_tensor(ParameterRole::kBias);
+  at::Tensor best_weight, best_bias;
+  TrainResult best;
+  std::vector<Preprocessing> views = {own};
+  if (own.resize_mode != ResizeMode::kSquash) views.push_back(whole);
+  for (const Preprocessing& view : views) {
+    preprocessing = view;
+    set_up_workload();
+    fit_new_head(run);
+    progress.resize_trials.push_back({.mode = view.resize_mode,
+                                      .resize_size = view.resize_size,
+                                      .validation_loss = progress.start->validation_loss,
+                                      .validation_top1 = progress.start->validation_top1});
+    if (best.start && !(progress.start->validation_loss < best.start->validation_loss)) continue;
+    best_weight = weight.clone();
+    best_bias = bias.clone();
+    best = progress;
+  }
+  weight.copy_(best_weight);
+  bias.copy_(best_bias);
+  best.resize_trials = progress.resize_trials;
+  for (ResizeTrial& trial : best.resize_trials) trial.chosen = trial.mode == best.options.preprocessing.resize_mode;
+  progress = std::move(best);
+}
+
 // The network as it starts is the model, until an epoch is better.
 void keep_first_weights(Run& run) {
   run.state.best = run.network->state();
@@ -136,13 +176,22 @@ void prepare(Run& run) {
   run.network->to(device);
   run.group.add_device(device);
   share_weights(run);
-  run.workload = make_workload(*run.network, run.catalog, options, run.shared->impl(), run.callbacks, run.group);
-  if (is_new && needs_head_fit(options, run.state.progress.head_sources)) fit_new_head(run);
+  const auto set_up_workload = [&run] {
+    run.workload = make_workload(*run.network, run.catalog, run.options(), run.shared->impl(), run.callbacks, run.group);
+  };
+  if (is_new && options.choose_resize) choose_resize(run, set_up_workload);
+  set_up_workload();
+  const bool is_fitted = run.state.progress.start.has_value();
+  if (is_new && !is_fitted && needs_head_fit(options, run.state.progress.head_sources)) fit_new_head(run);
   if (is_new && (run.state.progress.start || options.epochs == 0)) keep_first_weights(run);
   run.optimizer = std::make_unique<Optimizer>(run.network->parameters(), optimizer_options(options));
+  if (options.weight_average > 0) {
+    run.average.emplace(run.network->parameters(), options.weight_average);
+    if (!run.state.average.tensors.empty()) run.average->load(run.state.average);
+  }
   if (!run.state.optimizer.tensors.empty()) run.optimizer->load(run.state.optimizer);
-  run.state.model = run.state.optimizer = {};  // from here on they live in the network and the optimizer
-  run.schedule = make_schedule(options, static_cast<std::int64_t>(run.catalog.train.size()));
+  run.state.model = run.state.optimizer = run.state.average = {};  // from here on they live in the network and the optimizer
+  run.schedule = make_schedule(options, std::ssize(run.catalog.train), run.state.progress.planned_steps);
   if (options.imbalance == Imbalance::kClassWeights) {
     const int classes = static_cast<int>(run.catalog.classes.size());
     run.class_weights = at::tensor(class_weights(run.catalog.train, classes)).to(at::Device(options.device));
@@ -219,6 +268,7 @@ TrainResult carry_out(Run& run, const LogSink& log) {
     run.group = Group();
   }
   fit(run);
+  if (const std::string why = ending_text(run); log && !why.empty()) log(LogLevel::kInfo, why);
   if (!run.group.leads()) return std::move(run.state.progress);
   score_best(run, log);
   if (run.callbacks.on_stage) run.callbacks.on_stage(Stage::kReport, 0, 1);

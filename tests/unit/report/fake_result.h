@@ -64,6 +64,7 @@ inline ResolvedOptions fake_options(const FakeRun& run) {
   options.epochs = run.epochs;
   options.batch_size = 32;
   options.lr = 0.005;
+  options.recipe = Recipe::kFinetune;
   options.head_lr_multiplier = 10;
   options.warmup_epochs = 0.5;
   options.momentum = 0.9;

@@ -179,5 +179,18 @@ TEST(Optimizer, ClippingScalesToTheNormAndOnlyDownwards) {
   EXPECT_NEAR(optimizer.clip_gradients(1e9), norm / 2, 1e-5 * norm);
 }
 
+TEST(Optimizer, EarlierStagesLearnMoreSlowly) {
+  std::vector<NamedParameter> parameters;
+  for (const std::size_t stage : {0, 1, 2, 3}) {
+    parameters.push_back({.name = fmt::format("p{}", stage), .tensor = at::zeros({1}).set_requires_grad(true), .stage = stage});
+  }
+  parameters.back().in_head = true;
+  Optimizer optimizer(parameters, {.momentum = 0, .head_lr_multiplier = 4, .stage_lr_decay = 0.5});
+  for (const NamedParameter& parameter : parameters) parameter.tensor.mutable_grad() = at::ones({1});
+  optimizer.step(1);
+  const double expected[] = {0.25, 0.5, 1, 4};
+  for (std::size_t i = 0; i < parameters.size(); ++i) EXPECT_EQ(parameters[i].tensor.item<float>(), -expected[i]) << i;
+}
+
 }  // namespace
 }  // namespace headstart

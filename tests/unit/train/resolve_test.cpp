@@ -14,6 +14,7 @@ namespace {
 
 TrainOptions valid_options() {
   TrainOptions options;
+  options.recipe = Recipe::kFinetune;
   options.photos = "photos";
   options.device = "cpu";
   return options;
@@ -175,6 +176,10 @@ TEST(Resolve, RefusesWhatCannotBeMeantPrintingOptionAndValue) {
       {"lr", "0", [](auto& o) { o.lr = 0.0; }},
       {"lr", "nan", [=](auto& o) { o.lr = nan; }},
       {"head_lr_multiplier", "-1", [](auto& o) { o.head_lr_multiplier = -1; }},
+      {"stage_lr_decay", "0", [](auto& o) { o.stage_lr_decay = 0; }},
+      {"weight_average", "1", [](auto& o) { o.weight_average = 1; }},
+      {"patience", "-1", [](auto& o) { o.patience = -1; }},
+      {"budget", "-5", [](auto& o) { o.budget = -5; }},
       {"warmup_epochs", "-0.5", [](auto& o) { o.warmup_epochs = -0.5; }},
       {"momentum", "1", [](auto& o) { o.momentum = 1.0; }},
       {"weight_decay", "-0.1", [](auto& o) { o.weight_decay = -0.1; }},
@@ -206,6 +211,31 @@ TEST(Resolve, RefusesWhatCannotBeMeantPrintingOptionAndValue) {
       EXPECT_NE(std::string(error.what()).find(c.value), std::string::npos) << error.what();
     }
   }
+}
+
+TEST(Resolve, AutoIsTheDefaultAndStartsFromAFittedHead) {
+  TrainOptions options = valid_options();
+  options.recipe = TrainOptions().recipe;
+  const ResolvedOptions r = resolve_options(options, source_of("resnet18"));
+  EXPECT_EQ(r.recipe, Recipe::kAuto);
+  EXPECT_EQ(r.head_init, HeadInit::kProbe);
+  EXPECT_EQ(r.batch_norm, BatchNormPolicy::kFrozenStatistics);
+  EXPECT_LT(r.stage_lr_decay, 1);
+  EXPECT_GT(r.weight_average, 0);
+  EXPECT_GT(r.patience, 0);
+  EXPECT_TRUE(r.choose_resize);
+  options.preprocessing = Preprocessing{};
+  EXPECT_FALSE(resolve_options(options, source_of("resnet18")).choose_resize);
+  options.scratch = true;  // nothing to fit a head to
+  EXPECT_EQ(resolve_options(options, source_of("resnet18")).head_init, HeadInit::kXavier);
+}
+
+TEST(Resolve, ABudgetBelongsToAuto) {
+  TrainOptions options = valid_options();
+  options.budget = 120;
+  EXPECT_NE(test::message_of(ErrorCategory::kUsage, [&] { check_options(options); }).find("budget"), std::string::npos);
+  options.recipe = Recipe::kAuto;
+  EXPECT_NO_THROW(check_options(options));
 }
 
 }  // namespace

@@ -37,6 +37,7 @@ inline TrainOptions tiny_options(const std::filesystem::path& folder, const Tiny
   const std::filesystem::path photos = folder / "photos";
   if (!std::filesystem::exists(photos)) make_tiny_dataset(photos, tiny.classes, tiny.photos_per_class);
   TrainOptions options;
+  options.recipe = Recipe::kFinetune;
   options.photos = photos;
   options.model = write_source_weights(folder).string();
   options.out = folder / tiny.name;

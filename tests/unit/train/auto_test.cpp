@@ -1,0 +1,169 @@
+// The recipe auto: the head first, then fine-tuning for as long as it pays.
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "headstart/train.h"
+#include "support/errors.h"
+#include "support/temp_dir.h"
+#include "support/tensor_compare.h"
+#include "tiny_run.h"
+#include "train/budget.h"
+#include "train/weight_average.h"
+
+namespace headstart {
+namespace {
+
+// Every fifth photo of the first class changes places with one of the second: what nobody can name right leaves something to gain.
+void swap_some(const std::filesystem::path& photos) {
+  std::vector<std::vector<std::filesystem::path>> files;
+  for (const auto& folder : std::filesystem::directory_iterator(photos)) {
+    files.emplace_back();
+    for (const auto& file : std::filesystem::directory_iterator(folder)) files.back().push_back(file.path());
+    std::sort(files.back().begin(), files.back().end());
+  }
+  for (std::size_t i = 0; i < files.at(0).size(); i += 5) {
+    const std::filesystem::path aside = photos / "aside";
+    std::filesystem::rename(files[0][i], aside);
+    std::filesystem::rename(files[1][i], files[0][i]);
+    std::filesystem::rename(aside, files[1][i]);
+  }
+}
+
+// As many photos as it takes to judge: 2 classes of 50, two fifths of them to validate.
+TrainOptions auto_options(const std::filesystem::path& folder, const char* name, int photos_per_class = 50) {
+  const bool is_new = !std::filesystem::exists(folder / "photos");
+  TrainOptions options = test::tiny_options(folder, {.photos_per_class = photos_per_class, .name = name});
+  if (is_new) swap_some(options.photos);
+  options.recipe = Recipe::kAuto;
+  options.epochs = 3;
+  options.patience = 0;
+  options.validation_fraction = 0.4;
+  options.lr = 0.002;
+  return options;
+}
+
+TEST(Auto, NeverEndsWorseThanTheHeadAlone) {
+  const test::TempDir folder;
+  for (const double lr : {0.002, 100.0}) {  // the second ruins every weight, or diverges
+    TrainOptions options = auto_options(folder.path(), lr < 1 ? "gentle" : "wild");
+    options.lr = lr;
+    options.clip_norm = 1;
+    try {
+      const TrainResult result = train(options);
+      ASSERT_TRUE(result.start.has_value());
+      EXPECT_LT(result.start->validation_top1, 1);
+      EXPECT_EQ(result.history.size(), 3U);
+      EXPECT_GE(result.validation.metrics.top1, result.start->validation_top1);
+    } catch (const DivergedError&) {  // then the head, which was saved before, is what there is
+      EXPECT_NO_THROW(Classifier::open(options.out / "model.safetensors"));
+    }
+  }
+}
+
+TEST(Auto, TooFewPhotosToJudgeLeaveTheHead) {
+  const test::TempDir folder;
+  std::string said;
+  TrainOptions options = auto_options(folder.path(), "few", 30);
+  options.log = [&said](LogLevel, std::string_view text) { said += text; };
+  const TrainResult result = train(options);
+  EXPECT_TRUE(result.history.empty());
+  EXPECT_EQ(result.best_epoch, 0);
+  EXPECT_NE(said.find("too few to tell"), std::string::npos) << said;
+}
+
+TEST(Auto, ChoosesTheResizeByTheValidationLossAndShipsIt) {
+  const test::TempDir folder;
+  TrainOptions options = auto_options(folder.path(), "views");
+  options.preprocessing.reset();
+  options.epochs = 0;
+  const TrainResult result = train(options);
+  ASSERT_EQ(result.resize_trials.size(), 2U);
+  const auto& [own, whole] = std::tie(result.resize_trials[0], result.resize_trials[1]);
+  EXPECT_EQ(own.mode, ResizeMode::kShorterSide);
+  EXPECT_EQ(whole.mode, ResizeMode::kSquash);
+  EXPECT_NE(own.chosen, whole.chosen);
+  const ResizeTrial& chosen = own.chosen ? own : whole;
+  EXPECT_EQ(chosen.validation_loss, std::min(own.validation_loss, whole.validation_loss));
+  EXPECT_EQ(result.start->validation_loss, chosen.validation_loss);
+  EXPECT_EQ(read_model_info(result.model_file).preprocessing.resize_mode, chosen.mode);
+  EXPECT_EQ(result.options.preprocessing.resize_mode, chosen.mode);
+}
+
+TEST(Auto, EndsWhenNothingGetsBetterForAWhile) {
+  const test::TempDir folder;
+  TrainOptions options = auto_options(folder.path(), "patience");
+  options.epochs = 8;
+  options.patience = 2;
+  options.lr = 1e-9;  // nothing changes
+  std::string said;
+  options.log = [&said](LogLevel, std::string_view text) { said += text; };
+  const TrainResult result = train(options);
+  EXPECT_EQ(static_cast<int>(result.history.size()), result.best_epoch + 2);
+  EXPECT_NE(said.find("no better one since"), std::string::npos) << said;
+}
+
+TEST(Auto, GoesOnWhereItWasStoppedWithTheSameAverages) {
+  const test::TempDir folder;
+  const TrainOptions whole = auto_options(folder.path(), "whole");
+  train(whole);
+  TrainOptions parts = auto_options(folder.path(), "parts");
+  std::atomic<int> steps = 0;
+  TrainCallbacks callbacks;
+  callbacks.on_step = [&](const StepProgress&) { ++steps; };
+  callbacks.should_stop = [&] { return steps == 20; };  // in the second epoch of 15 steps
+  test::message_of(ErrorCategory::kInterrupted, [&] { train(parts, callbacks); });
+  resume_training({.run = parts.out});
+  EXPECT_EQ(test::differing_tensors(test::read_model_tensors(whole.out), test::read_model_tensors(parts.out)), std::vector<std::string>());
+}
+
+TEST(Auto, ABudgetEndsTheRunAndPlansItsSteps) {
+  const test::TempDir folder;
+  TrainOptions options = auto_options(folder.path(), "budget");
+  options.epochs = 10000;
+  options.budget = 8;
+  const TrainResult result = train(options);
+  EXPECT_GT(result.planned_steps, 0);
+  EXPECT_LT(result.history.size(), 10000U);
+  EXPECT_GE(result.validation.metrics.top1, result.start->validation_top1);
+}
+
+TEST(AffordableSteps, LeaveRoomForValidationAndTheEnd) {
+  const BudgetTimes times{.left = 100, .step = 1, .scored_photo = 0.01, .validation = 100, .test = 200, .steps_per_epoch = 10};
+  const std::int64_t steps = affordable_steps(times);
+  const double spent = static_cast<double>(steps) * (1 + 0.1) + 1 + closing_seconds(times);
+  EXPECT_LE(spent, 100);
+  EXPECT_GT(spent + 1.1, 100);
+  EXPECT_EQ(affordable_steps({.left = 1, .step = 1, .scored_photo = 0.01, .validation = 100}), 0);
+  EXPECT_EQ(affordable_steps({.left = -5, .step = 1}), 0);
+}
+
+TEST(WeightAverage, IsTheMeanAtFirstAndForgetsLater) {
+  const at::Tensor weight = at::zeros({1}).set_requires_grad(true);
+  const std::vector<NamedParameter> parameters = {{.name = "w", .tensor = weight}};
+  const auto set = [&](float value) { weight.detach().fill_(value); };
+  WeightAverage average(parameters, 0.5);
+  set(2);
+  average.update();  // (0 + 2) / 2
+  set(5);
+  average.update();  // a half of the newest: the mean's third would be less than 1 - decay
+  set(7);
+  average.swap();
+  EXPECT_EQ(weight.item<float>(), 3);
+  average.swap();
+  EXPECT_EQ(weight.item<float>(), 7);
+  WeightAverage other(parameters, 0.5);
+  other.load(average.state());
+  other.update();
+  average.update();
+  EXPECT_EQ(test::tensors_equal(to_engine(*other.state().find("w")), to_engine(*average.state().find("w"))), true);
+  EXPECT_TRUE(WeightAverage(parameters, 0).state().tensors.empty());
+}
+
+}  // namespace
+}  // namespace headstart
