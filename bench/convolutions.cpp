@@ -94,13 +94,20 @@ class Buffer {
   std::unique_ptr<void, Free> data_;
 };
 
+// Scratchpads are ours as well: the library's own come and go with every call.
+dnnl::primitive_attr with_our_scratchpad() {
+  dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  return attributes;
+}
+
 // oneDNN 3 makes a description out of the arguments, 2 by way of a descriptor.
 template <typename Operation, typename... Arguments>
 typename Operation::primitive_desc describe(const dnnl::engine& engine, const Arguments&... arguments) {
 #if DNNL_VERSION_MAJOR >= 3
-  return {engine, arguments...};
+  return {engine, arguments..., with_our_scratchpad()};
 #else
-  return {typename Operation::desc(arguments...), engine};
+  return {typename Operation::desc(arguments...), with_our_scratchpad(), engine};
 #endif
 }
 
@@ -108,14 +115,15 @@ template <typename Operation, typename... Arguments>
 typename Operation::primitive_desc describe_backward(const dnnl::engine& engine, const dnnl::convolution_forward::primitive_desc& forward,
                                                      const Arguments&... arguments) {
 #if DNNL_VERSION_MAJOR >= 3
-  return {engine, arguments..., forward};
+  return {engine, arguments..., forward, with_our_scratchpad()};
 #else
-  return {typename Operation::desc(arguments...), engine, forward};
+  return {typename Operation::desc(arguments...), with_our_scratchpad(), engine, forward};
 #endif
 }
 
 struct Call {
   dnnl::primitive primitive;
+  memory::desc scratchpad;
   std::unordered_map<int, memory> arguments;
 };
 
@@ -127,6 +135,10 @@ class Convolutions {
     // A convolution reads what the one before it wrote: kept until the way back in training, else two buffers in turn.
     for (std::size_t i = 0; i < plans_.size(); ++i) bind(i, train);
     std::reverse(backward_.begin(), backward_.end());
+    scratchpad_ = std::make_unique<Buffer>(scratchpad_bytes_);
+    for (auto* calls : {&forward_, &backward_}) {
+      for (Call& call : *calls) call.arguments.emplace(DNNL_ARG_SCRATCHPAD, place(call.scratchpad, *scratchpad_));
+    }
   }
 
   void step() {
@@ -176,6 +188,12 @@ class Convolutions {
                         plan.has_data ? plan.data.diff_dst_desc().get_size() : 0});
   }
 
+  template <typename Description>
+  Call call(const Description& description, std::unordered_map<int, memory> arguments) {
+    scratchpad_bytes_ = std::max(scratchpad_bytes_, description.scratchpad_desc().get_size());
+    return {dnnl::primitive(description.get()), description.scratchpad_desc(), std::move(arguments)};
+  }
+
   memory place(const memory::desc& desc, const Buffer& buffer) const { return {desc, engine_, buffer.get()}; }
 
   memory own(const memory::desc& desc) {
@@ -204,29 +222,27 @@ class Convolutions {
   void bind(std::size_t i, bool train) {
     const Plan& plan = plans_[i];
     const memory source = place(plan.forward.src_desc(), activation(i, train));
-    forward_.push_back({dnnl::convolution_forward(plan.forward),
-                        {{DNNL_ARG_SRC, source},
-                         {DNNL_ARG_WEIGHTS, own(plan.forward.weights_desc())},
-                         {DNNL_ARG_DST, place(plan.forward.dst_desc(), activation(i + 1, train))}}});
+    forward_.push_back(call(plan.forward, {{DNNL_ARG_SRC, source},
+                                           {DNNL_ARG_WEIGHTS, own(plan.forward.weights_desc())},
+                                           {DNNL_ARG_DST, place(plan.forward.dst_desc(), activation(i + 1, train))}}));
     if (!train) return;
     const Buffer &diff_dst = scratch(i % 2), &diff_src = scratch((i + 1) % 2);
     if (plan.has_data) {  // reversed in the end: the weights' gradient comes first
-      backward_.push_back({dnnl::convolution_backward_data(plan.data),
-                           {{DNNL_ARG_DIFF_SRC, place(plan.data.diff_src_desc(), diff_src)},
-                            {DNNL_ARG_WEIGHTS, own(plan.data.weights_desc())},
-                            {DNNL_ARG_DIFF_DST, place(plan.data.diff_dst_desc(), diff_dst)}}});
+      backward_.push_back(call(plan.data, {{DNNL_ARG_DIFF_SRC, place(plan.data.diff_src_desc(), diff_src)},
+                                           {DNNL_ARG_WEIGHTS, own(plan.data.weights_desc())},
+                                           {DNNL_ARG_DIFF_DST, place(plan.data.diff_dst_desc(), diff_dst)}}));
     }
-    backward_.push_back({dnnl::convolution_backward_weights(plan.weights),
-                         {{DNNL_ARG_SRC, place(plan.weights.src_desc(), activation(i, train))},
-                          {DNNL_ARG_DIFF_WEIGHTS, own(plan.weights.diff_weights_desc())},
-                          {DNNL_ARG_DIFF_DST, place(plan.weights.diff_dst_desc(), diff_dst)}}});
+    backward_.push_back(call(plan.weights, {{DNNL_ARG_SRC, place(plan.weights.src_desc(), activation(i, train))},
+                                            {DNNL_ARG_DIFF_WEIGHTS, own(plan.weights.diff_weights_desc())},
+                                            {DNNL_ARG_DIFF_DST, place(plan.weights.diff_dst_desc(), diff_dst)}}));
   }
 
   dnnl::engine engine_;
   dnnl::stream stream_;
   memory::data_type type_;
   std::vector<Plan> plans_;
-  std::size_t widest_ = 0;
+  std::size_t widest_ = 0, scratchpad_bytes_ = 0;
+  std::unique_ptr<Buffer> scratchpad_;
   std::vector<std::unique_ptr<Buffer>> buffers_, scratch_, activations_;
   std::vector<Call> forward_, backward_;
 };

@@ -1,7 +1,11 @@
 """Runs programs in turn, several rounds, and makes tables of what they measured: shared by the scripts of bench/.
 
 A program prints a line as network_bench does, "31.5 images/s, 60.2 ms of processor time an image, 900 MiB"; of one that prints none the
-whole process is measured. Waiting threads sleep (OMP_WAIT_POLICY=passive), so that processor time is work.
+whole process is measured. Waiting threads sleep (OMP_WAIT_POLICY=passive).
+
+Other programs on the machine do more than take their share: oneDNN's gradients of weights wait for each other in loops that spin, so that a
+thread that is not running costs the others whole time slices, in processor time as well. So a measurement waits a while for a quiet machine
+and notes the share of the processors that others took meanwhile; tables are made of undisturbed rounds where there are any.
 """
 import dataclasses
 import json
@@ -13,6 +17,8 @@ import subprocess
 import sys
 import time
 
+DISTURBED = 0.1  # of all processors
+PATIENCE = 12  # seconds
 LINE = re.compile(r"([\d.]+) images/s, ([\d.]+) ms of processor time an image, (\d+) MiB")
 
 
@@ -26,10 +32,26 @@ class Program:
         return measure(self)
 
 
+def busy_seconds():
+    """Of all processors and programs since the start."""
+    user, nice, system = pathlib.Path("/proc/stat").read_text().split()[1:4]
+    return (int(user) + int(nice) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+def wait_for_quiet():
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        before = busy_seconds()
+        time.sleep(1)
+        if busy_seconds() - before < DISTURBED * os.cpu_count():
+            return
+
+
 def measure(program):
-    """Images a second, milliseconds of processor time an image, MiB at most, seconds of the whole process."""
+    """Images a second, milliseconds of processor time an image, MiB at most; seconds of the whole process, the share of others meanwhile."""
+    wait_for_quiet()
     environment = os.environ | {"OMP_WAIT_POLICY": "passive", "OMP_NUM_THREADS": "2"} | program.environment
-    begin = time.perf_counter()
+    begin, busy = time.perf_counter(), busy_seconds()
     process = subprocess.Popen([str(word) for word in program.command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                text=True, start_new_session=True)
     output = process.stdout.read()  # programs write little to standard error, which cannot fill its pipe
@@ -37,6 +59,7 @@ def measure(program):
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     wall = time.perf_counter() - begin
+    others = max(0, busy_seconds() - busy - usage.ru_utime - usage.ru_stime) / (wall * os.cpu_count())
     if process.returncode != 0:
         raise RuntimeError(f"{program.command} ended with {process.returncode}: {errors.strip()[-500:]}")
     if found := LINE.search(output):
@@ -44,7 +67,7 @@ def measure(program):
     else:
         images = max(program.images, 1)
         rate, milliseconds, mib = images / wall, 1e3 * (usage.ru_utime + usage.ru_stime) / images, usage.ru_maxrss / 1024
-    return {"rate": rate, "processor_ms": milliseconds, "mib": mib, "wall": wall}
+    return {"rate": rate, "processor_ms": milliseconds, "mib": mib, "wall": wall, "others": others}
 
 
 def in_turn(programs, rounds, file):
@@ -70,24 +93,27 @@ def spread(values, digits):
     return f"{statistics.median(values):,.{digits}f} ({min(values):,.{digits}f} to {max(values):,.{digits}f})"
 
 
+def undisturbed(runs):
+    """Numbers of the rounds in which others took little; all rounds where they always took much."""
+    return [i for i, run in enumerate(runs) if run["others"] <= DISTURBED] or list(range(len(runs)))
+
+
 def ratios(ours, theirs, key):
-    """Ours over theirs where more is better, theirs over ours where less is; each within a round, so that what slows a round falls out."""
-    pairs = zip(ours[-len(theirs):], theirs[-len(ours):])
-    return [a[key] / b[key] if key == "rate" else b[key] / a[key] for a, b in pairs]
+    """Ours over theirs where more is better, theirs over ours where less is; within the rounds that were undisturbed for both, if any."""
+    rounds = set(undisturbed(ours)) & set(undisturbed(theirs)) or range(min(len(ours), len(theirs)))
+    return [ours[i][key] / theirs[i][key] if key == "rate" else theirs[i][key] / ours[i][key] for i in rounds]
 
 
 def table(results, ours):
-    """Rows in Markdown; the ratios are those of OURS to the row's program: above 1, OURS is ahead. The best
-    round of each is the one that other programs on the machine disturbed least."""
-    print(f"| | images/s | ms of processor time an image | peak MiB | {ours}: images/s | best round of each | processor time |\n"
+    """Rows in Markdown; the ratios are those of OURS to the row's program: above 1, OURS is ahead."""
+    print(f"| | images/s | ms of processor time an image | peak MiB | {ours}: images/s | processor time | undisturbed rounds |\n"
           "|---|---|---|---|---|---|---|")
     for name, runs in results.items():
-        over = ["", "", ""]
-        if name != ours:
-            over = [spread(ratios(results[ours], runs, key), 2) for key in ("rate", "processor_ms")]
-            over.insert(1, f"{max(run['rate'] for run in results[ours]) / max(run['rate'] for run in runs):.2f}")
-        print(f"| {name} | {spread([run['rate'] for run in runs], 1)} | {statistics.median(run['processor_ms'] for run in runs):.2f} | "
-              f"{max(run['mib'] for run in runs):,.0f} | {over[0]} | {over[1]} | {over[2]} |")
+        over = ["", ""] if name == ours else [spread(ratios(results[ours], runs, key), 2) for key in ("rate", "processor_ms")]
+        quiet = [runs[i] for i in undisturbed(runs)]
+        print(f"| {name} | {spread([run['rate'] for run in quiet], 1)} | {statistics.median(run['processor_ms'] for run in quiet):.2f} | "
+              f"{max(run['mib'] for run in runs):,.0f} | {over[0]} | {over[1]} | "
+              f"{sum(run['others'] <= DISTURBED for run in runs)} of {len(runs)} |")
 
 
 def folder(path):
