@@ -60,7 +60,7 @@ def compare_labels(out, reference="openvino-float32"):
     """How many photos are named otherwise than by a peer in float32."""
     named = {}
     for file in sorted(out.glob("*.labels")):
-        named[file.stem] = {pathlib.Path(path).name: label for path, label in (line.split("\t") for line in file.read_text().splitlines())}
+        named[file.stem] = {pathlib.Path(path).parts[-2:]: label for path, label in (line.split("\t") for line in file.read_text().splitlines())}
     if reference not in named:
         return
     classes = sorted({label for name, labels in named.items() if name.startswith("headstart") for label in labels.values()})
