@@ -90,18 +90,27 @@ def in_turn(programs, rounds, file):
 
 
 def spread(values, digits):
+    if not values:
+        return "not comparable"
     return f"{statistics.median(values):,.{digits}f} ({min(values):,.{digits}f} to {max(values):,.{digits}f})"
 
 
 def undisturbed(runs):
-    """Numbers of the rounds in which others took little; all rounds where they always took much."""
-    return [i for i, run in enumerate(runs) if run["others"] <= DISTURBED] or list(range(len(runs)))
+    """Rounds in which others took little; all rounds where they always took much."""
+    return [run for run in runs if run["others"] <= DISTURBED] or runs
 
 
 def ratios(ours, theirs, key):
-    """Ours over theirs where more is better, theirs over ours where less is; within the rounds that were undisturbed for both, if any."""
-    rounds = set(undisturbed(ours)) & set(undisturbed(theirs)) or range(min(len(ours), len(theirs)))
-    return [ours[i][key] / theirs[i][key] if key == "rate" else theirs[i][key] / ours[i][key] for i in rounds]
+    """Ours over theirs where more is better, theirs over ours where less is: within the rounds that were undisturbed for both; else of the
+    medians of undisturbed rounds; else within the rounds in which others took alike; else none."""
+    pairs = [(a, b) for a, b in zip(ours, theirs) if max(a["others"], b["others"]) <= DISTURBED]
+    if not pairs:
+        quiet = [[run for run in runs if run["others"] <= DISTURBED] for runs in (ours, theirs)]
+        if all(quiet):
+            pairs = [tuple({key: statistics.median(run[key] for run in runs)} for runs in quiet)]
+    if not pairs:
+        pairs = [(a, b) for a, b in zip(ours, theirs) if abs(a["others"] - b["others"]) <= DISTURBED]
+    return [a[key] / b[key] if key == "rate" else b[key] / a[key] for a, b in pairs]
 
 
 def table(results, ours):
@@ -110,7 +119,7 @@ def table(results, ours):
           "|---|---|---|---|---|---|---|")
     for name, runs in results.items():
         over = ["", ""] if name == ours else [spread(ratios(results[ours], runs, key), 2) for key in ("rate", "processor_ms")]
-        quiet = [runs[i] for i in undisturbed(runs)]
+        quiet = undisturbed(runs)
         print(f"| {name} | {spread([run['rate'] for run in quiet], 1)} | {statistics.median(run['processor_ms'] for run in quiet):.2f} | "
               f"{max(run['mib'] for run in runs):,.0f} | {over[0]} | {over[1]} | "
               f"{sum(run['others'] <= DISTURBED for run in runs)} of {len(runs)} |")
