@@ -19,7 +19,7 @@ import time
 EPOCHS, BATCH = 5, 128
 
 
-def loaders(photos, seed):
+def loaders(photos, seed, batch=BATCH):
     import torch
     from torchvision import datasets, transforms
     normalize = transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
@@ -27,8 +27,8 @@ def loaders(photos, seed):
     # The shorter side, as this edition's listing; the text's Resize([256, 256]) is headstart's --resize squash.
     test = transforms.Compose([transforms.Resize(256), transforms.CenterCrop(224), transforms.ToTensor(), normalize])
     generator = torch.Generator().manual_seed(seed)
-    return (torch.utils.data.DataLoader(datasets.ImageFolder(photos / "train", train), BATCH, shuffle=True, generator=generator),
-            torch.utils.data.DataLoader(datasets.ImageFolder(photos / "test", test), BATCH))
+    return (torch.utils.data.DataLoader(datasets.ImageFolder(photos / "train", train), batch, shuffle=True, generator=generator),
+            torch.utils.data.DataLoader(datasets.ImageFolder(photos / "test", test), batch))
 
 
 def network(classes, weights):
