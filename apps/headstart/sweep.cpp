@@ -67,6 +67,9 @@ void run_sweep(const CLI::App& command, const SweepRequest& request, Context& co
   OptionTexts common = given_options_of_train(command);
   common.erase("lr");  // of this name, the sweep's own is another option: an axis
   refuse_twice(options.axes, common);
+  // Of the recipe auto one would see the fitted head wherever a value does not pay.
+  const bool varies = std::any_of(options.axes.begin(), options.axes.end(), [](const SweepAxis& axis) { return axis.name == "recipe"; });
+  if (!varies) common.try_emplace("recipe", word_of(kRecipes, Recipe::kFinetune));
   options.shared = std::make_shared<SharedInputs>();
   options.cases = cases_of(request.train.options.photos.string(), common, options.axes, options.shared);
   options.log = make_log_sink(console, request.train.log_file);
@@ -87,6 +90,8 @@ void add_sweep(CLI::App& app, Context& context) {
   add_options_of_train(*command, request->train, {"--resume", "--lr", "--score"});
   command->get_option("PHOTOS")->required();
   command->get_option("--out")->description("Folder of the runs and the report (default: runs/sweep-<photos>-<n>)");
+  CLI::Option* const recipe = command->get_option("--recipe");
+  recipe->description(recipe->get_description() + "; of a sweep: finetune");
   const std::string group = "Sweep";
   command->add_option("--lr", request->lr, "Learning rates: short for --param lr=VALUES")->type_name("VALUES")->group(group);
   command

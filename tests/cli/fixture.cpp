@@ -51,6 +51,10 @@ std::vector<std::string> tiny_training(const std::filesystem::path& photos, cons
           "36",    "--threads",     "1",       "--batch-size",          "8"};
 }
 
+std::vector<std::string> tiny_finetuning(const std::filesystem::path& photos, const std::filesystem::path& out) {
+  return joined(tiny_training(photos, out), {"--recipe", "finetune"});
+}
+
 std::vector<std::string> joined(std::vector<std::string> first, const std::vector<std::string>& second) {
   first.insert(first.end(), second.begin(), second.end());
   return first;

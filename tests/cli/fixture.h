@@ -28,6 +28,8 @@ const std::filesystem::path& photos_folder();
 
 // The options that make a training small: pixels, threads, weights.
 std::vector<std::string> tiny_training(const std::filesystem::path& photos, const std::filesystem::path& out);
+// The same with the recipe finetune: too few photos for the recipe auto to fine-tune.
+std::vector<std::string> tiny_finetuning(const std::filesystem::path& photos, const std::filesystem::path& out);
 std::vector<std::string> joined(std::vector<std::string> first, const std::vector<std::string>& second);
 
 // Whether `part` is somewhere in `text`; both are in the message.

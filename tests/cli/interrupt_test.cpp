@@ -8,7 +8,7 @@ namespace headstart::test {
 namespace {
 
 std::vector<std::string> training(const std::filesystem::path& out) {
-  return joined(tiny_training(photos_folder(), out), {"--epochs", "4", "--precision", "float32"});
+  return joined(tiny_finetuning(photos_folder(), out), {"--epochs", "4", "--precision", "float32"});
 }
 
 void expect_equal_tensors(const std::filesystem::path& a, const std::filesystem::path& b) {
@@ -57,7 +57,7 @@ TEST(TrainInterrupted, CtrlCLeavesARunThatGoesOnToTheSameBits) {
 TEST(TrainInterrupted, ChangedPhotosAreRefusedByName) {
   const TempDir folder;
   make_tiny_dataset(folder / "photos", 3, 8);
-  Process process(joined(tiny_training(folder / "photos", folder / "run"), {"--epochs", "50"}));
+  Process process(joined(tiny_finetuning(folder / "photos", folder / "run"), {"--epochs", "50"}));
   ASSERT_TRUE(process.wait_for_error_text("epoch  1/50"));
   process.send_signal(SIGINT);
   ASSERT_EQ(process.finish().exit_code, 130);
@@ -69,7 +69,7 @@ TEST(TrainInterrupted, ChangedPhotosAreRefusedByName) {
 
 TEST(TrainInterrupted, ASecondCtrlCEndsAtOnce) {
   const TempDir folder;
-  Process process(joined(tiny_training(photos_folder(), folder / "run"), {"--epochs", "1000"}));
+  Process process(joined(tiny_finetuning(photos_folder(), folder / "run"), {"--epochs", "1000"}));
   ASSERT_TRUE(process.wait_for_error_text("run "));
   process.send_signal(SIGINT);
   ASSERT_TRUE(process.wait_for_error_text("Ctrl-C again"));

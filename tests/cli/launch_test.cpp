@@ -15,7 +15,7 @@ namespace headstart::test {
 namespace {
 
 std::vector<std::string> training(const std::filesystem::path& out, int epochs = 3) {
-  return joined(tiny_training(photos_folder(), out), {"--epochs", std::to_string(epochs), "--precision", "float32"});
+  return joined(tiny_finetuning(photos_folder(), out), {"--epochs", std::to_string(epochs), "--precision", "float32"});
 }
 
 std::vector<std::string> launched(int processes, const std::vector<std::string>& arguments) {
@@ -182,7 +182,8 @@ TEST(Launch, CommandsOfManyTrainingsAreNoRanks) {
 
 TEST(Launch, DevicesCpuIsOneProcess) {
   const TempDir folder;
-  const Outcome outcome = run(joined(training(folder / "run"), {"--devices", "cpu", "--recipe", "head"}));
+  const Outcome outcome = run(joined(tiny_training(photos_folder(), folder / "run"),
+                                     {"--epochs", "3", "--precision", "float32", "--devices", "cpu", "--recipe", "head"}));
   EXPECT_EXIT_CODE(outcome, 0);
   EXPECT_TRUE(says(outcome.err, "cpu, 1 thread"));
 }

@@ -85,7 +85,7 @@ std::size_t line_with(const std::vector<std::string>& screen, const std::string&
 TEST(Terminal, TheCurvesAreRedrawnInPlaceAndStay) {
   for (const int columns : {40, 80}) {
     const TempDir folder;
-    const Outcome outcome = run(joined(tiny_training(photos_folder(), folder / "run"), {"--epochs", "3"}),
+    const Outcome outcome = run(joined(tiny_finetuning(photos_folder(), folder / "run"), {"--epochs", "3"}),
                                 {.error_on_terminal = true, .columns = columns, .rows = 30});
     EXPECT_EXIT_CODE(outcome, 0);
     const std::vector<std::string> screen = screen_of(outcome.err, 400);  // lines that are said may be longer than the terminal is wide

@@ -73,7 +73,7 @@ TEST(Train, AFinishedRunIsShownAgainAndRefusesOtherOptions) {
   EXPECT_EXIT_CODE(other, ErrorCategory::kUsage);
   EXPECT_TRUE(says(other.err, "epochs"));
   EXPECT_TRUE(says(other.err, "lr"));
-  const Outcome second = run(tiny_training(photos_folder(), folder / "run"));
+  const Outcome second = run(tiny_finetuning(photos_folder(), folder / "run"));
   EXPECT_EXIT_CODE(second, ErrorCategory::kUsage);
   EXPECT_TRUE(says(second.err, "--resume"));
 }
@@ -92,7 +92,7 @@ TEST(Train, ErrorsHaveTheCodeOfTheirKind) {
   EXPECT_EXIT_CODE(run({"train", photos, "--model", "resnet1", "--out", out + "4"}), ErrorCategory::kUsage);
   EXPECT_EXIT_CODE(run({"train", "--resume", (folder / "absent").string()}), ErrorCategory::kUsage);
   EXPECT_EXIT_CODE(run(joined(tiny_training(photos, out + "5"), {"--device", "cuda:77"})), ErrorCategory::kDevice);
-  EXPECT_EXIT_CODE(run(joined(tiny_training(photos, out + "6"), {"--epochs", "2", "--lr", "1e30"})), ErrorCategory::kTraining);
+  EXPECT_EXIT_CODE(run(joined(tiny_finetuning(photos, out + "6"), {"--epochs", "2", "--lr", "1e30"})), ErrorCategory::kTraining);
 }
 
 TEST(Train, TheLogFileGetsTheMessages) {

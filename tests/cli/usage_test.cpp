@@ -116,14 +116,14 @@ TEST(Usage, BashCompletesCommandsOptionsAndChoices) {
   };
   EXPECT_EQ(complete("headstart tr", 1), "train\n");
   EXPECT_EQ(complete("headstart train --batch", 2), "--batch-size --batch-norm\n");
-  EXPECT_EQ(complete("headstart train --recipe \"\"", 3), "finetune head book-pytorch book-gluon\n");
+  EXPECT_EQ(complete("headstart train --recipe \"\"", 3), "auto finetune head book-pytorch book-gluon\n");
   EXPECT_EQ(complete("headstart completion f", 2), "fish\n");
   EXPECT_EQ(complete("headstart train --out \"\"", 3), "\n");  // left to file names
 }
 
 TEST(Usage, OtherShellsGetAScriptToo) {
   EXPECT_TRUE(says(run({"completion", "zsh"}).out, "#compdef headstart"));
-  EXPECT_TRUE(says(run({"completion", "fish"}).out, "-l recipe -x -a 'finetune head book-pytorch book-gluon'"));
+  EXPECT_TRUE(says(run({"completion", "fish"}).out, "-l recipe -x -a 'auto finetune head book-pytorch book-gluon'"));
 }
 
 TEST(Usage, AFullDiskUnderStandardOutputIsAFileError) {
