@@ -23,7 +23,7 @@ PEERS = {"pytorch": "PyTorch bfloat16, channels_last, norms folded", "pytorch-co
 
 def forward_programs(arguments, network, batch):
     own = [arguments.bench / "network_bench", "forward", network]
-    programs = {f"headstart, {dtype}": Program([*own, dtype, batch, arguments.seconds], {"KEEP": "1"}) for dtype in ("bfloat16", "float32")}
+    programs = {f"headstart, {dtype}": Program([*own, dtype, batch, arguments.seconds]) for dtype in ("bfloat16", "float32")}
     for how, name in PEERS.items():
         programs[name] = Program([sys.executable, HERE / "peers.py", "forward", how, network, batch, arguments.seconds])
     limit = arguments.bench / "convolutions_bench"

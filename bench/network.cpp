@@ -2,7 +2,8 @@
 //
 // network_bench forward|train ARCHITECTURE float32|bfloat16 BATCH [SECONDS] [train|frozen-statistics]
 // Prints the median over the steps of the given time (default 5 seconds), the processor's time that an image took (which a busy machine
-// hardly changes, with OMP_WAIT_POLICY=passive), and the highest resident memory.
+// hardly changes, with OMP_WAIT_POLICY=passive), and the highest resident memory. KEEP=0 in the environment: with the C library's memory
+// instead of model/memory.h's.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
@@ -37,7 +38,7 @@ double median(std::vector<double> values) {
 }
 
 int run(const std::vector<std::string>& arguments) {
-  if (std::getenv("KEEP")) keep_large_tensors();
+  if (const char* keep = std::getenv("KEEP"); keep == nullptr || std::string(keep) != "0") keep_large_tensors();
   const bool train = arguments[0] == "train";
   const Precision precision = arguments[2] == "bfloat16" ? Precision::kBFloat16 : Precision::kFloat32;
   const std::int64_t batch = std::stoll(arguments[3]);

@@ -26,7 +26,7 @@ def step_programs(arguments, network, batch):
     def peer(how):
         return [sys.executable, HERE / "peers.py", "step", how, network, batch, arguments.seconds]
     own = [arguments.bench / "network_bench", "train", network, "bfloat16", batch, arguments.seconds]
-    programs = {"headstart": Program(own, {"KEEP": "1"}),
+    programs = {"headstart": Program(own),
                 "PyTorch as the book, float32": Program(peer("book")),
                 "PyTorch bfloat16, channels_last, default allocator": Program(peer("eager"))}
     if JEMALLOC.exists():
