@@ -66,6 +66,21 @@ Catalog scan(const ResolvedOptions& options, SharedInputs& shared, const TrainCa
   return catalog;
 }
 
+// A class that is many times smaller than another hides behind a good accuracy.
+void warn_of_imbalance(const Catalog& catalog, const LogSink& log) {
+  constexpr std::int64_t kTimes = 10;
+  std::vector<std::int64_t> photos(catalog.classes.size());
+  for (const Sample& sample : catalog.train) ++photos[static_cast<std::size_t>(sample.label)];
+  const auto [least, most] = std::minmax_element(photos.begin(), photos.end());
+  if (*least == 0 || *most < kTimes * *least) return;
+  const auto name = [&](auto place) { return catalog.classes[static_cast<std::size_t>(place - photos.begin())]; };
+  log(LogLevel::kWarning,
+      fmt::format(
+          "class {} has {} training photos, {} has {}: accuracy alone hides how well the small one is named, its recall does not. More "
+          "photos of it help most; imbalance class-weights or balanced-sampler weighs the classes equally",
+          name(least), *least, name(most), *most));
+}
+
 Checkpoint first_state(const ResolvedOptions& options, const Source& source, const Catalog& catalog) {
   Checkpoint state;
   state.provenance = source.provenance;
@@ -369,6 +384,7 @@ TrainResult begin(const TrainOptions& asked, const TrainCallbacks& callbacks, co
   at::set_num_threads(options.threads);
   Catalog catalog = scan(options, *shared, callbacks);
   agree_on(group, options, catalog);
+  if (asked.log && group.leads() && options.imbalance == Imbalance::kNone) warn_of_imbalance(catalog, asked.log);
   Checkpoint state = first_state(options, *source, catalog);
   if (options.head_init == HeadInit::kClass) {
     state.progress.head_sources = match_classes(catalog.classes, *source, options.head_class);

@@ -133,6 +133,30 @@ TEST(Auto, ABudgetEndsTheRunAndPlansItsSteps) {
   EXPECT_GE(result.validation.metrics.top1, result.start->validation_top1);
 }
 
+TEST(Auto, AClassThatIsManyTimesSmallerIsNamed) {
+  const test::TempDir folder;
+  std::string said;
+  TrainOptions options = auto_options(folder.path(), "small", 30);
+  options.epochs = 0;
+  options.log = [&said](LogLevel level, std::string_view text) {
+    if (level == LogLevel::kWarning) said += text;
+  };
+  train(options);
+  EXPECT_EQ(said, "");
+  int kept = 0;
+  for (const auto& file : std::filesystem::directory_iterator(options.photos / "class_0")) {
+    if (++kept > 2) std::filesystem::remove(file);
+  }
+  options.out = folder / "smaller";
+  train(options);
+  EXPECT_NE(said.find("class_0 has 1 training photos, class_1 has 18"), std::string::npos) << said;
+  said.clear();
+  options.out = folder / "weighted";
+  options.imbalance = Imbalance::kClassWeights;
+  train(options);
+  EXPECT_EQ(said, "");
+}
+
 TEST(AffordableSteps, LeaveRoomForValidationAndTheEnd) {
   const BudgetTimes times{.left = 100, .step = 1, .scored_photo = 0.01, .validation = 100, .test = 200, .steps_per_epoch = 10};
   const std::int64_t steps = affordable_steps(times);
