@@ -8,13 +8,12 @@
 --out head`. From JPEG to label a peer's rate starts where its model is ready, headstart's where its process starts; "start to end" has both from
 the start. What OUT holds is added to; --rounds 0 only prints. Requirements: bench/install.sh.
 """
-import argparse
 import json
 import pathlib
 import statistics
 import sys
 
-from rounds import Program, folder, in_turn, measure, spread, table
+from rounds import Program, compare_networks, folder, in_turn, measure, parser, spread, table
 
 HERE = pathlib.Path(__file__).parent
 PEERS = {"pytorch": "PyTorch bfloat16, channels_last, norms folded", "pytorch-compiled": "the same, compiled and frozen",
@@ -84,29 +83,14 @@ def photos_to_labels(arguments):
         print(f"| {name} | {spread([run['wall'] for run in runs], 2)} | {statistics.median(run['wall'] for run in results[name]):.1f} |")
 
 
-def forward_passes(arguments):
-    for network in arguments.networks:
-        for batch in arguments.batches:
-            results = in_turn(forward_programs(arguments, network, batch), arguments.rounds, arguments.out / f"forward-{network}-{batch}.json")
-            print(f"\n### {network}, batch {batch}\n")
-            table(results, "headstart, bfloat16")
-
-
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bench", type=pathlib.Path, default=pathlib.Path("build/bench/bench"))
-    parser.add_argument("--headstart", default="build/release/apps/headstart/headstart")
-    parser.add_argument("--photos", type=pathlib.Path)
-    parser.add_argument("--model", type=pathlib.Path)
-    parser.add_argument("--networks", nargs="+", default=["resnet18", "efficientnet_lite0"])
-    parser.add_argument("--batches", nargs="+", type=int, default=[32, 1])
-    parser.add_argument("--only", choices=["forward", "labels"])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=3)
-    parser.add_argument("--out", type=folder, default="runs/bench-inference")
-    arguments = parser.parse_args()
+    options = parser(__doc__, batches=[32, 1], rounds=5, seconds=3, out="runs/bench-inference")
+    options.add_argument("--photos", type=pathlib.Path)
+    options.add_argument("--model", type=pathlib.Path)
+    options.add_argument("--only", choices=["forward", "labels"])
+    arguments = options.parse_args()
     if arguments.only != "labels":
-        forward_passes(arguments)
+        compare_networks(arguments, "forward", forward_programs, "headstart, bfloat16")
     if arguments.model and arguments.only != "forward":
         photos_to_labels(arguments)
 

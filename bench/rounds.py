@@ -7,6 +7,7 @@ Other programs on the machine do more than take their share: oneDNN's gradients 
 thread that is not running costs the others whole time slices, in processor time as well. So a measurement waits a while for a quiet machine
 and notes the share of the processors that others took meanwhile; tables are made of undisturbed rounds where there are any.
 """
+import argparse
 import dataclasses
 import json
 import os
@@ -123,6 +124,28 @@ def table(results, ours):
         print(f"| {name} | {spread([run['rate'] for run in quiet], 1)} | {statistics.median(run['processor_ms'] for run in quiet):.2f} | "
               f"{max(run['mib'] for run in runs):,.0f} | {over[0]} | {over[1]} | "
               f"{sum(run['others'] <= DISTURBED for run in runs)} of {len(runs)} |")
+
+
+def parser(doc, batches, rounds, seconds, out):
+    """Of the options that the scripts share, with each one's defaults."""
+    options = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--bench", type=pathlib.Path, default=pathlib.Path("build/bench/bench"))
+    options.add_argument("--headstart", default="build/release/apps/headstart/headstart")
+    options.add_argument("--networks", nargs="+", default=["resnet18", "efficientnet_lite0"])
+    options.add_argument("--batches", nargs="+", type=int, default=batches)
+    options.add_argument("--rounds", type=int, default=rounds)
+    options.add_argument("--seconds", type=float, default=seconds)
+    options.add_argument("--out", type=folder, default=out)
+    return options
+
+
+def compare_networks(arguments, kind, programs, ours):
+    """A table for each network and batch; programs(arguments, network, batch) by name."""
+    for network in arguments.networks:
+        for batch in arguments.batches:
+            results = in_turn(programs(arguments, network, batch), arguments.rounds, arguments.out / f"{kind}-{network}-{batch}.json")
+            print(f"\n### {network}, batch {batch}\n")
+            table(results, ours)
 
 
 def folder(path):

@@ -8,13 +8,12 @@
 comparison end to end, `headstart train` against the book's script with its DataLoader. What OUT holds is added to; --rounds 0 only prints.
 Requirements: bench/install.sh.
 """
-import argparse
 import json
 import pathlib
 import shutil
 import sys
 
-from rounds import Program, folder, in_turn, measure, table
+from rounds import Program, compare_networks, folder, in_turn, measure, parser, table
 
 HERE = pathlib.Path(__file__).parent
 JEMALLOC = pathlib.Path("/usr/lib/x86_64-linux-gnu/libjemalloc.so.2")
@@ -64,14 +63,6 @@ class Epochs:
         return result | {"rate": json.loads((self.out / "run.json").read_text())["history"][-1]["photos_per_second"]}
 
 
-def compare_steps(arguments):
-    for network in arguments.networks:
-        for batch in arguments.batches:
-            results = in_turn(step_programs(arguments, network, batch), arguments.rounds, arguments.out / f"step-{network}-{batch}.json")
-            print(f"\n### {network}, batch {batch}\n")
-            table(results, "headstart")
-
-
 def compare_epochs(arguments):
     photos = small_copy(arguments.data, arguments.out / "photos")
     for network in arguments.networks:
@@ -82,20 +73,13 @@ def compare_epochs(arguments):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bench", type=pathlib.Path, default=pathlib.Path("build/bench/bench"))
-    parser.add_argument("--headstart", default="build/release/apps/headstart/headstart")
-    parser.add_argument("--data", type=pathlib.Path)
-    parser.add_argument("--weights", default="resnet18")
-    parser.add_argument("--networks", nargs="+", default=["resnet18", "efficientnet_lite0"])
-    parser.add_argument("--batches", nargs="+", type=int, default=[32, 128])
-    parser.add_argument("--only", choices=["step", "epoch"])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=4)
-    parser.add_argument("--out", type=folder, default="runs/bench-training")
-    arguments = parser.parse_args()
+    options = parser(__doc__, batches=[32, 128], rounds=3, seconds=4, out="runs/bench-training")
+    options.add_argument("--data", type=pathlib.Path)
+    options.add_argument("--weights", default="resnet18")
+    options.add_argument("--only", choices=["step", "epoch"])
+    arguments = options.parse_args()
     if arguments.only != "epoch":
-        compare_steps(arguments)
+        compare_networks(arguments, "step", step_programs, "headstart")
     if arguments.data and arguments.only != "step":
         compare_epochs(arguments)
 

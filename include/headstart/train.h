@@ -29,13 +29,10 @@ namespace headstart {
 
 // A recipe is a set of defaults (recipe_defaults); any of them can be overridden.
 enum class Recipe {
-  // The head first, as kHead fits it, to photos as the source model sees them (centre cropped) and to whole photos squashed into its
-  // square,
-  // of which the one with the lower validation loss is kept, unless the preprocessing is given; then all layers from there, gently (the
-  // deeper a stage the higher its rate), the weights averaged
-  // over
-  // the steps, for as long as the validation photos say that it pays. Where there are too few of them to say so
-  // (kFewestToJudge) or nothing is left to gain, the head is the model.
+  // The head first, as kHead fits it: to photos as the source model sees them (centre cropped) and to whole photos squashed into its
+  // square, of which the one with the lower validation loss is kept, unless the preprocessing is given. Then all layers from there, gently
+  // (the deeper a stage the higher its rate), the weights averaged over the steps, for as long as the validation photos say that it pays.
+  // Where there are too few of them to say so (kFewestToJudge) or nothing is left to gain, the head is the model.
   kAuto,
   kFinetune,  // all layers; the head at head_lr_multiplier times the backbone's learning rate; warm-up, then cosine to zero
   // Backbone frozen and in evaluation mode, its features computed once; only the output layer is new. It is fitted to the features
@@ -81,7 +78,7 @@ inline constexpr int kFewestToJudge = 40;
 // What a recipe does where TrainOptions leave it open. docs/recipes.md says what each figure rests on.
 struct RecipeDefaults {
   int epochs = 0;
-  double stage_lr_decay = 1;
+  double stage_lr_decay = 1;  // as TrainOptions', which the next two are as well
   double weight_average = 0;
   int patience = 0;
   int batch_size = 0;

@@ -47,10 +47,10 @@ struct Checkpoint {
   StateDict best;     // weights of progress.best_epoch; empty before the first epoch is finished
 };
 
-// Refuses, with Error(kTraining), weights that are not finite: they are no state to go on from.
 // Of the weights that are kept so far: the best epoch's, or those that a fit gave before the first step; nullptr before there are any.
 const EpochRecord* kept_record(const TrainResult& progress);
 
+// Refuses, with Error(kTraining), weights that are not finite: they are no state to go on from.
 void write_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint);
 Checkpoint read_checkpoint(const std::filesystem::path& path);
 
