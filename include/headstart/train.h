@@ -307,6 +307,7 @@ struct TrainResult {
   std::optional<EpochRecord> start;        // the fitted network before the first step, under HeadInit::kProbe; a rival of the epochs
   std::vector<EpochRecord> history;
   std::vector<TrainingPoint> curve;
+  double photo_share = 1;           // of every class and split that was used: less than 1 where the budget leaves no time for all
   std::int64_t planned_steps = -1;  // that the budget allows, known once the first steps were timed; -1: not yet, or no budget
   int best_epoch = 0;               // whose weights the model file holds; 0: the first ones, of a run without a better epoch
   double temperature = 1;           // of the model's probabilities, fitted on the validation photos; 1 under EpochScore::kTest

@@ -1,4 +1,4 @@
-// The validation photos that are taken out of the training photos where the person gave none.
+// Which photos of a folder are set aside: for validation where the person gave none, or for want of time.
 //
 // Thread-safety: pure functions.
 #pragma once
@@ -20,5 +20,9 @@ std::int64_t validation_count(std::int64_t photos, double fraction);
 // catalog.problems. Chosen are the photos with the smallest keyed hash of their path below `train_folder`: the choice depends on
 // (seed, those paths) alone, and a photo that is added later moves at most one other photo across.
 void split_off_validation(Catalog& catalog, std::string_view train_folder, const ScanOptions& options);
+
+// Leaves of every class and split the share of its photos, at least two of each (or as many as there are). Chosen by a keyed hash of their
+// path, so that a smaller share is a part of a larger one.
+void keep_share(Catalog& catalog, double share, std::uint64_t seed);
 
 }  // namespace headstart

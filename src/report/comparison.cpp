@@ -40,15 +40,19 @@ std::string_view scored(const Comparison& comparison) {
   return first.test ? "test" : to_string(first.options.score);
 }
 
+// A fitted head takes no steps, and steps on stored features say nothing of photos.
+bool trains_on_photos(const TrainResult& run) { return !run.history.empty() && run.options.recipe != Recipe::kHead; }
+
 std::vector<std::string> cells_of(const ComparedRuns& runs) {
   const Row row = row_of(runs);
   const std::size_t seeds = runs.seeds.size();
+  const bool has_speed = std::all_of(runs.seeds.begin(), runs.seeds.end(), trains_on_photos);
   return {runs.name,
           std::to_string(seeds),
           spread_text(row.accuracy, seeds),
           spread_text(row.train_top1, seeds),
           spread_text(row.train_loss, seeds),
-          spread_text(row.speed, seeds, 1),
+          has_speed ? spread_text(row.speed, seeds, 1) : "-",
           human_seconds(row.seconds.mean)};
 }
 
@@ -102,8 +106,9 @@ std::string figures_html(const Comparison& comparison) {
   std::string figures = "<div class=\"charts\">";
   for (const ComparedRuns& runs : comparison.runs) {
     if (runs.seeds.empty()) continue;
+    const TrainResult& first = runs.seeds.front();
     figures += fmt::format("<figure><figcaption>{}</figcaption>{}<pre>{}</pre></figure>", html_text(runs.name),
-                           curves_svg(curves_of(runs.seeds.front())), html_text(book_lines(runs.seeds.front())));
+                           first.history.empty() ? "" : curves_svg(curves_of(first)), html_text(book_lines(first)));
   }
   return figures + "</div>";
 }

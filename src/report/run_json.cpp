@@ -13,7 +13,7 @@ namespace headstart {
 namespace {
 
 // Frozen: a run of another format is refused.
-constexpr std::int64_t kFormat = 5;
+constexpr std::int64_t kFormat = 6;
 constexpr std::int64_t kMostPhotos = std::numeric_limits<std::int64_t>::max();
 constexpr int kMostCount = std::numeric_limits<int>::max();
 
@@ -212,6 +212,7 @@ std::string run_to_json(const TrainResult& result) {
   for (const std::string& name : result.classes) json["classes"].push_back(text_to_json(name));
   json["head_sources"] = head_sources_to_json(result);
   json["data_fingerprint"] = result.data_fingerprint;
+  json["photo_share"] = result.photo_share;
   json["planned_steps"] = result.planned_steps;
   json["best_epoch"] = result.best_epoch;
   json["seconds"] = number_to_json(result.seconds);
@@ -256,6 +257,8 @@ TrainResult run_from_json(const std::string& text) {
     result.curve.push_back(point_from_json(point, path_of("curve", result.curve.size())));
   }
   const auto epochs = static_cast<std::int64_t>(result.history.size());
+  result.photo_share = number_from_json(json_member(json, "", "photo_share"), "photo_share");
+  if (!(result.photo_share >= 0 && result.photo_share <= 1)) refuse_field("photo_share", "expected a share from 0 to 1");
   result.planned_steps = whole_from_json(json_member(json, "", "planned_steps"), "planned_steps", -1, kMostPhotos);
   result.best_epoch = static_cast<int>(whole_from_json(json_member(json, "", "best_epoch"), "best_epoch", 0, epochs));
   result.seconds = number_from_json(json_member(json, "", "seconds"), "seconds");

@@ -5,10 +5,22 @@
 
 namespace headstart {
 
+namespace {
+
+constexpr double kReportSeconds = 1.5;  // model file, report, figures
+
+}  // namespace
+
 double closing_seconds(const BudgetTimes& times) {
-  constexpr double kFloat32Share = 2.5;   // of scoring in float32 over bfloat16, on processors that have it (docs/performance.md)
-  constexpr double kReportSeconds = 1.5;  // model file, report, figures
+  constexpr double kFloat32Share = 2.5;  // of scoring in float32 over bfloat16, on processors that have it (docs/performance.md)
   return kReportSeconds + kFloat32Share * times.scored_photo * static_cast<double>(times.validation + times.test);
+}
+
+double head_seconds(const BudgetTimes& times) { return times.scored_photo * static_cast<double>(times.train + times.validation); }
+
+double affordable_share(const BudgetTimes& times) {
+  const double by_photo = head_seconds(times) + closing_seconds(times) - kReportSeconds;
+  return by_photo > 0 ? std::clamp((times.left - kReportSeconds) / by_photo, 0.0, 1.0) : 1;
 }
 
 std::int64_t affordable_steps(const BudgetTimes& times) {

@@ -54,7 +54,6 @@ class FeatureWorkload final : public Workload {
     return {.photos = score_features(network_, validation_, catalog_.validation, all), .unreadable = validation_.unreadable};
   }
 
-  FeatureTable features(Split split, const TrainCallbacks&) override { return split == Split::kTrain ? train_ : validation_; }
   std::vector<Problem> skipped() const override { return train_.unreadable; }
   double wait_seconds() const override { return 0; }
 

@@ -79,12 +79,9 @@ void extend_curve(Run& run) {
   if (run.callbacks.on_curve) run.callbacks.on_curve(run.state.progress);
 }
 
-double seconds_so_far(const Run& run) { return run.seconds_before + seconds_since(run.sitting_began); }
-
 // Once a few steps were timed, the first two of them aside, the budget's remaining time becomes a number of steps: from then on the run is
 // as determined as any other, and is resumed as such.
 void plan_for_budget(Run& run) {
-  constexpr std::int64_t kWarmSteps = 2, kTimedSteps = 8;
   if (run.options().budget <= 0 || run.state.progress.planned_steps >= 0) return;
   if (++run.timed_steps == kWarmSteps) run.timed_from = Clock::now();
   if (run.timed_steps < kWarmSteps + kTimedSteps) return;

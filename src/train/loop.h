@@ -49,6 +49,7 @@ struct Run {
 
   const ResolvedOptions& options() const { return state.progress.options; }
 };
+inline double seconds_so_far(const Run& run) { return run.seconds_before + seconds_since(run.sitting_began); }
 
 // Why a run's training is over.
 enum class Ending {

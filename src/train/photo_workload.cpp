@@ -80,8 +80,7 @@ class PhotoWorkload final : public Workload {
         group_(group),
         sum_([group](at::Tensor& tensor) { group.sum(tensor); }),
         device_(options.device),
-        loader_(catalog.train, loader_options(catalog, options, group.share(options.batch_size).size(), shared.decoded)),
-        features_(shared.features) {}
+        loader_(catalog.train, loader_options(catalog, options, group.share(options.batch_size).size(), shared.decoded)) {}
 
   void start(std::uint32_t epoch, std::int64_t first_batch) override {
     const int classes = static_cast<int>(catalog_.classes.size());
@@ -130,11 +129,6 @@ class PhotoWorkload final : public Workload {
     return unpacked(bytes, all, catalog_.classes.size());
   }
 
-  FeatureTable features(Split split, const TrainCallbacks& callbacks) override {
-    const FeatureProgress progress = stage_progress(callbacks, std::ssize(catalog_.samples(split)));
-    return checked_features(features_, network_, catalog_, split, options_, progress, group_);
-  }
-
   std::vector<Problem> skipped() const override { return loader_.skipped(); }
   double wait_seconds() const override { return loader_.wait_seconds(); }
 
@@ -153,7 +147,6 @@ class PhotoWorkload final : public Workload {
   const at::Device device_;
   std::int64_t batches_left_ = 0;
   Loader loader_;
-  FeatureStore& features_;
 };
 
 }  // namespace

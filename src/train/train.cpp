@@ -3,7 +3,6 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/tensor.h>
-#include <c10/core/GradMode.h>
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
 
@@ -12,12 +11,14 @@
 #include <utility>
 
 #include "data/sampler.h"
+#include "data/split.h"
 #include "eval/calibration.h"
 #include "headstart/error.h"
 #include "headstart/text.h"
 #include "model/memory.h"
 #include "report/run_files.h"
 #include "train/agree.h"
+#include "train/first_head.h"
 #include "train/head_init.h"
 #include "train/loop.h"
 #include "train/resolve.h"
@@ -91,88 +92,6 @@ Checkpoint first_state(const ResolvedOptions& options, const Source& source, con
   return state;
 }
 
-// Every rank starts from rank 0's bits, whatever its processor makes of the same source and seed.
-void share_weights(const Run& run) {
-  std::vector<at::Tensor> tensors;
-  for (const auto& [name, tensor] : run.network->tensors()) tensors.push_back(tensor);
-  run.group.broadcast(tensors);
-}
-
-Metrics metrics_of_features(const Run& run, Split split, const FeatureTable& table) {
-  const std::vector<ScoredPhoto> photos =
-      score_features(*run.network, table, run.catalog.samples(split), std::max<std::int64_t>(std::ssize(table.labels), 1));
-  return compute_metrics(photos, static_cast<int>(run.catalog.classes.size()));
-}
-
-// With the weight that the imbalance option gives to each class, in whichever way. Test photos that are scored after every epoch choose no
-// penalty.
-void fit_new_head(Run& run) {
-  TrainResult& progress = run.state.progress;
-  at::Tensor weights;
-  if (run.options().imbalance != Imbalance::kNone) {
-    weights = at::tensor(class_weights(run.catalog.train, static_cast<int>(run.catalog.classes.size())));
-  }
-  const std::int64_t computed_before = run.shared->impl().features.computed();
-  const Clock::time_point began = Clock::now();
-  const FeatureTable train = run.workload->features(Split::kTrain, run.callbacks);
-  const std::int64_t computed = run.shared->impl().features.computed() - computed_before;
-  if (computed > 0) run.scoring_seconds = seconds_since(began) / static_cast<double>(computed);
-  if (run.options().head_init == HeadInit::kClass) {
-    fit_head_biases(*run.network, {.train = train, .class_weights = weights}, progress.head_sources);
-    share_weights(run);
-    return;
-  }
-  const FeatureTable validation = run.workload->features(Split::kValidation, run.callbacks);
-  const bool may_choose = run.options().score == EpochScore::kValidation;
-  progress.head_trials =
-      fit_head(*run.network, {.train = train, .validation = may_choose ? &validation : nullptr, .class_weights = weights});
-  share_weights(run);
-  const Metrics on_train = metrics_of_features(run, Split::kTrain, train),
-                held_out = metrics_of_features(run, Split::kValidation, validation);
-  progress.start = EpochRecord{.epoch = 0,
-                               .train_loss = on_train.mean_loss,
-                               .train_top1 = on_train.top1,
-                               .validation_loss = held_out.mean_loss,
-                               .validation_top1 = held_out.top1,
-                               .best = true};
-  if (run.callbacks.on_head_fit) run.callbacks.on_head_fit(progress);
-}
-
-// The output layer fitted to photos in the source model's own view and to whole photos: which of them suits the photos better is a matter
-// of the photos, and costs a second pass over them (docs/recipes.md). What is kept is where the validation loss is lowest.
-void choose_resize(Run& run, const std::function<void()>& set_up_workload) {
-  const c10::NoGradGuard no_gradients;
-  TrainResult& progress = run.state.progress;
-  Preprocessing& preprocessing = progress.options.preprocessing;
-  const Preprocessing own = preprocessing;
-  Preprocessing whole = own;
-  whole.resize_mode = ResizeMode::kSquash;
-  whole.resize_size = own.crop_size;
-  const at::Tensor &weight = run.network->head_tensor(ParameterRole::kWeight), &bias = run.network->head_tensor(ParameterRole::kBias);
-  at::Tensor best_weight, best_bias;
-  TrainResult best;
-  std::vector<Preprocessing> views = {own};
-  if (own.resize_mode != ResizeMode::kSquash) views.push_back(whole);
-  for (const Preprocessing& view : views) {
-    preprocessing = view;
-    set_up_workload();
-    fit_new_head(run);
-    progress.resize_trials.push_back({.mode = view.resize_mode,
-                                      .resize_size = view.resize_size,
-                                      .validation_loss = progress.start->validation_loss,
-                                      .validation_top1 = progress.start->validation_top1});
-    if (best.start && !(progress.start->validation_loss < best.start->validation_loss)) continue;
-    best_weight = weight.clone();
-    best_bias = bias.clone();
-    best = progress;
-  }
-  weight.copy_(best_weight);
-  bias.copy_(best_bias);
-  best.resize_trials = progress.resize_trials;
-  for (ResizeTrial& trial : best.resize_trials) trial.chosen = trial.mode == best.options.preprocessing.resize_mode;
-  progress = std::move(best);
-}
-
 // The network as it starts is the model, until an epoch is better.
 void keep_first_weights(Run& run) {
   run.state.best = run.network->state();
@@ -191,13 +110,8 @@ void prepare(Run& run) {
   run.network->to(device);
   run.group.add_device(device);
   share_weights(run);
-  const auto set_up_workload = [&run] {
-    run.workload = make_workload(*run.network, run.catalog, run.options(), run.shared->impl(), run.callbacks, run.group);
-  };
-  if (is_new && options.choose_resize) choose_resize(run, set_up_workload);
-  set_up_workload();
-  const bool is_fitted = run.state.progress.start.has_value();
-  if (is_new && !is_fitted && needs_head_fit(options, run.state.progress.head_sources)) fit_new_head(run);
+  if (is_new) fit_first_head(run);
+  run.workload = make_workload(*run.network, run.catalog, run.options(), run.shared->impl(), run.callbacks, run.group);
   if (is_new && (run.state.progress.start || options.epochs == 0)) keep_first_weights(run);
   run.optimizer = std::make_unique<Optimizer>(run.network->parameters(), optimizer_options(options));
   if (options.weight_average > 0) {
@@ -421,6 +335,7 @@ TrainResult go_on(const ResumeOptions& asked, const TrainCallbacks& callbacks, c
   Catalog catalog = scan(state.progress.options, *shared, callbacks);
   if (group.leads()) refuse_changed_photos(folder, state.progress.data_fingerprint, catalog);
   agree_on(group, state.progress.options, catalog);
+  if (state.progress.photo_share < 1) keep_share(catalog, state.progress.photo_share, state.progress.options.seed);
   std::unique_ptr<Network> network = network_of(state, *shared, callbacks, asked.log);
   Run run{.state = std::move(state),
           .catalog = std::move(catalog),

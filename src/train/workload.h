@@ -45,9 +45,6 @@ class Workload {
   // The validation photos scored with the network as it is now; each rank scores a share of them and has the scores of all.
   virtual ScoredSamples validate(const TrainCallbacks& callbacks) = 0;
 
-  // The features of a split's photos, training or validation, of the backbone as the source left it.
-  virtual FeatureTable features(Split split, const TrainCallbacks& callbacks) = 0;
-
   virtual std::vector<Problem> skipped() const = 0;  // training photos that could not be read
   virtual double wait_seconds() const = 0;           // spent waiting for photos since start()
 };

@@ -136,5 +136,26 @@ TEST(Fingerprint, ChangesWithEveryFactOfEveryPhoto) {
   EXPECT_FALSE(differs([](Catalog& c) { c.root = "elsewhere"; }));
 }
 
+TEST(Split, AShareIsStratifiedAndPartOfALargerShare) {
+  const test::TempDir dir;
+  touch_photos(dir / "one", 1);
+  touch_photos(dir / "many", 100);
+  const Catalog all = scan_photos(dir.path());
+  Catalog half = all, tenth = all, none = all;
+  keep_share(half, 0.5, 7);
+  keep_share(tenth, 0.1, 7);
+  keep_share(none, 0, 7);
+  EXPECT_EQ(half.train.size(), 41U);  // 40 of 80, and the only one
+  EXPECT_EQ(half.validation.size(), 10U);
+  EXPECT_EQ(none.train.size(), 3U);
+  EXPECT_EQ(none.validation.size(), 2U);
+  const auto before = [](const Sample& a, const Sample& b) { return a.path < b.path; };
+  for (const auto& [small, large] : {std::pair(&none, &tenth), {&tenth, &half}, {&half, &all}}) {
+    EXPECT_TRUE(std::is_sorted(small->train.begin(), small->train.end(), before));
+    EXPECT_TRUE(std::includes(large->train.begin(), large->train.end(), small->train.begin(), small->train.end(), before));
+    EXPECT_TRUE(std::includes(large->validation.begin(), large->validation.end(), small->validation.begin(), small->validation.end(), before));
+  }
+}
+
 }  // namespace
 }  // namespace headstart

@@ -133,6 +133,24 @@ TEST(Auto, ABudgetEndsTheRunAndPlansItsSteps) {
   EXPECT_GE(result.validation.metrics.top1, result.start->validation_top1);
 }
 
+TEST(Auto, ABudgetThatIsTooShortForAllPhotosLeavesSomeOut) {
+  const test::TempDir folder;
+  TrainOptions options = auto_options(folder.path(), "hurried");
+  options.budget = 1;  // less than the report alone is given
+  std::atomic<bool> scores = false;
+  TrainCallbacks callbacks;
+  callbacks.on_stage = [&](Stage stage, std::int64_t, std::int64_t) { scores = scores || stage == Stage::kValidate; };
+  callbacks.should_stop = [&] { return scores.load(); };
+  test::message_of(ErrorCategory::kInterrupted, [&] { train(options, callbacks); });
+  const TrainResult result = resume_training({.run = options.out});
+  EXPECT_LT(result.photo_share, 1);
+  EXPECT_EQ(result.planned_steps, 0);
+  EXPECT_TRUE(result.history.empty());
+  EXPECT_EQ(result.validation.photos.size(), 4U);  // two of each class
+  ASSERT_EQ(result.problems.size(), 1U);
+  EXPECT_NE(result.problems[0].reason.find("time for 4 of 60 training photos"), std::string::npos) << result.problems[0].reason;
+}
+
 TEST(Auto, AClassThatIsManyTimesSmallerIsNamed) {
   const test::TempDir folder;
   std::string said;
@@ -165,6 +183,22 @@ TEST(AffordableSteps, LeaveRoomForValidationAndTheEnd) {
   EXPECT_GT(spent + 1.1, 100);
   EXPECT_EQ(affordable_steps({.left = 1, .step = 1, .scored_photo = 0.01, .validation = 100}), 0);
   EXPECT_EQ(affordable_steps({.left = -5, .step = 1}), 0);
+}
+
+TEST(AffordableShare, IsOfTheTimeThatPhotosTake) {
+  const BudgetTimes times{.left = 100, .scored_photo = 0.01, .train = 800, .validation = 200, .test = 1000};
+  EXPECT_EQ(affordable_share(times), 1);
+  BudgetTimes hurried = times;
+  hurried.left = 20;
+  const double share = affordable_share(hurried);
+  EXPECT_GT(share, 0);
+  EXPECT_LT(share, 1);
+  hurried.train = static_cast<std::int64_t>(800 * share);
+  hurried.validation = static_cast<std::int64_t>(200 * share);
+  hurried.test = static_cast<std::int64_t>(1000 * share);
+  EXPECT_NEAR(head_seconds(hurried) + closing_seconds(hurried), 20, 0.1);  // photos are whole
+  hurried.left = -1;
+  EXPECT_EQ(affordable_share(hurried), 0);
 }
 
 TEST(WeightAverage, IsTheMeanAtFirstAndForgetsLater) {

@@ -27,7 +27,6 @@ class GeneratedWorkload final : public Workload {
   GeneratedWorkload(Network& network, bool frozen) : network_(network), frozen_(frozen) {}
 
   void start(std::uint32_t, std::int64_t) override {}
-  FeatureTable features(Split, const TrainCallbacks&) override { return {}; }
   std::optional<LearningBatch> next() override {
     const std::int64_t photos = golden()["batch"], size = golden()["size"], classes = golden()["classes"];
     const at::Tensor labels = at::arange(photos, at::kLong).remainder(classes);

@@ -1,0 +1,185 @@
+#include "train/first_head.h"
+
+#include <ATen/ops/tensor.h>
+#include <c10/core/GradMode.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "data/sampler.h"
+#include "data/split.h"
+#include "headstart/text.h"
+#include "train/budget.h"
+#include "train/head_init.h"
+#include "train/workload.h"
+
+namespace headstart {
+namespace {
+
+struct Features {
+  FeatureTable train, validation;
+};
+
+// Both splits' in the view of the options' preprocessing.
+Features features_of(Run& run, const Catalog& catalog) {
+  FeatureStore& store = run.shared->impl().features;
+  const FeatureProgress progress = stage_progress(run.callbacks, std::ssize(catalog.train) + std::ssize(catalog.validation));
+  const auto of = [&](Split split) { return checked_features(store, *run.network, catalog, split, run.options(), progress, run.group); };
+  const std::int64_t computed_before = store.computed();
+  const Clock::time_point began = Clock::now();
+  Features features{.train = of(Split::kTrain), .validation = of(Split::kValidation)};
+  const std::int64_t computed = store.computed() - computed_before;
+  if (computed > 0) run.scoring_seconds = seconds_since(began) / static_cast<double>(computed);
+  return features;
+}
+
+// The imbalance option's, in whichever way it weighs the classes later; undefined: 1 each.
+at::Tensor weights_of_classes(const Run& run) {
+  if (run.options().imbalance == Imbalance::kNone) return {};
+  return at::tensor(class_weights(run.catalog.train, static_cast<int>(run.catalog.classes.size())));
+}
+
+Metrics metrics_of(const Run& run, Split split, const FeatureTable& table) {
+  const std::vector<ScoredPhoto> photos =
+      score_features(*run.network, table, run.catalog.samples(split), std::max<std::int64_t>(std::ssize(table.labels), 1));
+  return compute_metrics(photos, static_cast<int>(run.catalog.classes.size()));
+}
+
+BudgetTimes times_of(const Run& run) {
+  return {.left = run.options().budget - seconds_so_far(run),
+          .scored_photo = run.scoring_seconds,
+          .train = std::ssize(run.catalog.train),
+          .validation = std::ssize(run.catalog.validation),
+          .test = std::ssize(run.catalog.test)};
+}
+
+// Rank 0's clock decides for all.
+double of_rank_0(const Group& group, double value) {
+  std::vector<double> values = {group.leads() ? value : 0};
+  group.sum(values);
+  return values.front();
+}
+
+// Where not even a head could be fitted to all photos in time: some are timed, and as many are kept as fit. Nothing is fine-tuned then.
+void keep_affordable_photos(Run& run) {
+  constexpr double kTimedPhotos = 96;
+  const std::uint64_t seed = run.options().seed;
+  Catalog few = run.catalog;
+  keep_share(few, std::min(kTimedPhotos / static_cast<double>(few.train.size()), 1.0), seed);
+  few.validation.clear();
+  features_of(run, few);
+  const double share = of_rank_0(run.group, affordable_share(times_of(run)));
+  if (share >= 1) return;
+  TrainResult& progress = run.state.progress;
+  const std::size_t photos = run.catalog.train.size();
+  keep_share(run.catalog, share, seed);
+  progress.photo_share = share;
+  progress.planned_steps = 0;
+  progress.problems.push_back({".", fmt::format("the budget of {} leaves time for {} of {} training photos, and the like of the others: "
+                                                "the head is fitted to these",
+                                                human_seconds(run.options().budget), run.catalog.train.size(), photos)});
+}
+
+// The whole layer (HeadInit::kProbe). Test photos that are scored after every epoch choose no penalty.
+void fit_whole_head(Run& run) {
+  const Features features = features_of(run, run.catalog);
+  const bool may_choose = run.options().score == EpochScore::kValidation;
+  TrainResult& progress = run.state.progress;
+  progress.head_trials = fit_head(*run.network, {.train = features.train,
+                                                 .validation = may_choose ? &features.validation : nullptr,
+                                                 .class_weights = weights_of_classes(run)});
+  share_weights(run);
+  const Metrics on_train = metrics_of(run, Split::kTrain, features.train),
+                held_out = metrics_of(run, Split::kValidation, features.validation);
+  progress.start = EpochRecord{.epoch = 0,
+                               .train_loss = on_train.mean_loss,
+                               .train_top1 = on_train.top1,
+                               .validation_loss = held_out.mean_loss,
+                               .validation_top1 = held_out.top1,
+                               .best = true};
+  if (run.callbacks.on_head_fit) run.callbacks.on_head_fit(progress);
+}
+
+// Whether a second head leaves time to score it.
+bool is_affordable_again(const Run& run) {
+  if (run.options().budget <= 0) return true;
+  const BudgetTimes times = times_of(run);
+  return of_rank_0(run.group, times.left - head_seconds(times) - closing_seconds(times)) > 0;
+}
+
+// The layer fitted to photos in the source model's own view and to whole photos: which of them suits the photos better is a matter of the
+// photos, and costs a second pass over them (docs/recipes.md). What is kept is where the validation loss is lowest: rank 0's, as each rank
+// scores for itself.
+void choose_resize(Run& run) {
+  const c10::NoGradGuard no_gradients;
+  TrainResult& progress = run.state.progress;
+  Preprocessing& preprocessing = progress.options.preprocessing;
+  const Preprocessing own = preprocessing;
+  Preprocessing whole = own;
+  whole.resize_mode = ResizeMode::kSquash;
+  whole.resize_size = own.crop_size;
+  std::vector<Preprocessing> views = {own};
+  if (own.resize_mode != ResizeMode::kSquash) views.push_back(whole);
+  const at::Tensor &weight = run.network->head_tensor(ParameterRole::kWeight), &bias = run.network->head_tensor(ParameterRole::kBias);
+  at::Tensor best_weight, best_bias;
+  TrainResult best;
+  for (const Preprocessing& view : views) {
+    if (best.start && !is_affordable_again(run)) break;
+    preprocessing = view;
+    fit_whole_head(run);
+    progress.resize_trials.push_back({.mode = view.resize_mode,
+                                      .resize_size = view.resize_size,
+                                      .validation_loss = progress.start->validation_loss,
+                                      .validation_top1 = progress.start->validation_top1});
+    const bool is_better = !best.start || progress.start->validation_loss < best.start->validation_loss;
+    if (!run.group.any(run.group.leads() && is_better)) continue;
+    best_weight = weight.clone();
+    best_bias = bias.clone();
+    best = progress;
+  }
+  weight.copy_(best_weight);
+  bias.copy_(best_bias);
+  best.resize_trials = progress.resize_trials;
+  for (ResizeTrial& trial : best.resize_trials) trial.chosen = trial.mode == best.options.preprocessing.resize_mode;
+  progress = std::move(best);
+}
+
+// Where not even as many steps fit as it takes to time one.
+void leave_out_steps(Run& run) {
+  constexpr double kStepShare = 4;  // of scoring a step's photos: from 3 (ResNet-18) to 10 (EfficientNet-Lite0) on processors with bfloat16
+  BudgetTimes times = times_of(run);
+  times.step = kStepShare * times.scored_photo * run.options().batch_size * run.options().accumulate;
+  times.steps_per_epoch = std::max<std::int64_t>(times.train / run.options().batch_size, 1);
+  const auto steps = static_cast<double>(affordable_steps(times));
+  if (of_rank_0(run.group, steps) < kWarmSteps + kTimedSteps) run.state.progress.planned_steps = 0;
+}
+
+void fit_asked_head(Run& run) {
+  const std::vector<HeadSource>& sources = run.state.progress.head_sources;
+  if (run.options().choose_resize) return choose_resize(run);
+  if (run.options().head_init == HeadInit::kProbe) return fit_whole_head(run);
+  const FeatureProgress progress = stage_progress(run.callbacks, std::ssize(run.catalog.train));
+  const FeatureTable train = checked_features(run.shared->impl().features, *run.network, run.catalog, Split::kTrain, run.options(),
+                                              progress, run.group);
+  fit_head_biases(*run.network, {.train = train, .class_weights = weights_of_classes(run)}, sources);
+  share_weights(run);
+}
+
+}  // namespace
+
+void share_weights(const Run& run) {
+  std::vector<at::Tensor> tensors;
+  for (const auto& [name, tensor] : run.network->tensors()) tensors.push_back(tensor);
+  run.group.broadcast(tensors);
+}
+
+void fit_first_head(Run& run) {
+  if (!needs_head_fit(run.options(), run.state.progress.head_sources)) return;
+  const bool in_time = run.options().budget > 0;
+  if (in_time) keep_affordable_photos(run);
+  fit_asked_head(run);
+  if (in_time) leave_out_steps(run);
+}
+
+}  // namespace headstart
