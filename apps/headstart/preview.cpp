@@ -41,6 +41,7 @@ struct PreviewRequest {
   TrainOptions source;  // model and architecture: whose preprocessing the augmented views have
   std::optional<int> crop_size;
   std::optional<Interpolation> interpolation;
+  AugmentationRequest augmentation;  // over that of train's default recipe
 };
 
 PreviewOptions preview_options(const PreviewRequest& request) {
@@ -52,6 +53,7 @@ PreviewOptions preview_options(const PreviewRequest& request) {
   options.preprocessing.decode = decode;
   options.preprocessing.crop_size = request.crop_size.value_or(options.preprocessing.crop_size);
   options.preprocessing.interpolation = request.interpolation.value_or(options.preprocessing.interpolation);
+  options.augmentation = request.augmentation.over(recipe_defaults(Recipe::kAuto, "").augmentation);
   return options;
 }
 
@@ -135,7 +137,7 @@ void add_view_options(CLI::App& command, PreviewRequest& request) {
   add_count(command, "--crop-size", request.crop_size, 1, "As of train (default: the source model's)")->group("Augmentation");
   add_choice(command, "--interpolation", request.interpolation, kInterpolations, "As of train (default: the source model's)")
       ->group("Augmentation");
-  add_augmentation_options(command, request.preview.augmentation);
+  add_augmentation_options(command, request.augmentation);
   for (CLI::Option* option : command.get_options([](const CLI::Option* o) { return o->get_group() == "Augmentation"; })) {
     option->needs(augmented);
   }

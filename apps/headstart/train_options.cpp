@@ -206,10 +206,23 @@ bool given(const CLI::App& command, const std::string& name) { return command.co
 
 }  // namespace
 
-void add_augmentation_options(CLI::App& command, Augmentation& augmentation) {
+Augmentation AugmentationRequest::over(Augmentation base) const {
+  base.min_area = min_area.value_or(base.min_area);
+  base.max_area = max_area.value_or(base.max_area);
+  base.min_aspect = min_aspect.value_or(base.min_aspect);
+  base.max_aspect = max_aspect.value_or(base.max_aspect);
+  base.flip_probability = flip_probability.value_or(base.flip_probability);
+  base.fast_decode = base.fast_decode && !exact;
+  return base;
+}
+
+void add_augmentation_options(CLI::App& command, AugmentationRequest& augmentation) {
   const std::string group = "Augmentation";
   const NumberRange share{.high = 1, .above_low = true};
-  add_number(command, "--min-area", augmentation.min_area, share, "Smallest crop, as a share of the photo (default: 0.08)")->group(group);
+  add_number(command, "--min-area", augmentation.min_area, share,
+             fmt::format("Smallest crop, as a share of the photo (default: auto and head {:g}, other recipes {:g})",
+                         recipe_defaults(Recipe::kAuto, "").augmentation.min_area, Augmentation().min_area))
+      ->group(group);
   add_number(command, "--max-area", augmentation.max_area, share, "Largest crop (default: 1)")->group(group);
   add_number(command, "--min-aspect", augmentation.min_aspect, {.above_low = true}, "Narrowest crop, width over height (default: 0.75)")
       ->group(group);
@@ -217,7 +230,7 @@ void add_augmentation_options(CLI::App& command, Augmentation& augmentation) {
   add_number(command, "--flip-probability", augmentation.flip_probability, {.high = 1}, "Of a mirror image (default: 0.5)")->group(group);
   command
       .add_flag_callback(
-          "--exact-augmentation", [&augmentation] { augmentation.fast_decode = false; },
+          "--exact-augmentation", [&augmentation] { augmentation.exact = true; },
           "Crops equal to Pillow's in every bit (default: scaled JPEG decoding, which is faster)")
       ->group(group);
 }
@@ -227,11 +240,12 @@ void add_train_options(CLI::App& command, TrainRequest& request) {
   add_recipe_options(command, request.options);
   add_machine_options(command, request);
   add_pixel_options(command, request);
-  add_augmentation_options(command, request.options.augmentation);
+  add_augmentation_options(command, request.augmentation);
 }
 
 TrainOptions train_options(const CLI::App& command, const TrainRequest& request) {
   TrainOptions options = request.options;
+  options.augmentation = request.augmentation.over(recipe_defaults(options.recipe, "", options.scratch).augmentation);
   if (given(command, "--ignore-exif") || given(command, "--drop-alpha") || given(command, "--max-pixels")) options.decode = request.decode;
   if (!request.resize && !request.resize_size && !request.crop_size && !request.interpolation && !request.mean && !request.std) {
     return options;

@@ -12,8 +12,17 @@
 
 namespace headstart::cli {
 
+// Parts of an augmentation that are replaced.
+struct AugmentationRequest {
+  std::optional<double> min_area, max_area, min_aspect, max_aspect, flip_probability;
+  bool exact = false;
+
+  Augmentation over(Augmentation base) const;
+};
+
 struct TrainRequest {
   TrainOptions options;
+  AugmentationRequest augmentation;  // over the recipe's own
   std::optional<std::filesystem::path> resume;  // the run folder to go on with
   std::filesystem::path log_file;
   std::string devices;  // the --devices list
@@ -29,7 +38,7 @@ struct TrainRequest {
 void add_train_options(CLI::App& command, TrainRequest& request);
 
 // --min-area … --flip-probability, --exact-augmentation: also of `preview`, which shows what they do.
-void add_augmentation_options(CLI::App& command, Augmentation& augmentation);
+void add_augmentation_options(CLI::App& command, AugmentationRequest& augmentation);
 
 // TrainOptions with the changed parts of the preprocessing filled in.
 TrainOptions train_options(const CLI::App& command, const TrainRequest& request);

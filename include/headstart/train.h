@@ -100,6 +100,7 @@ struct RecipeDefaults {
   EpochScore score = EpochScore::kValidation;
   std::string_view model;            // source model; empty: the default one
   bool exact = false;                // pixels and arithmetic as the book's: exact augmentation, float32
+  Augmentation augmentation;
   std::optional<ResizeMode> resize;  // where it differs from the source model's own
 };
 // `architecture` as SourceModel::architecture; any other name gets what the ResNets get. `scratch` as TrainOptions::scratch.
@@ -174,7 +175,7 @@ struct TrainOptions {
   double validation_fraction = 0.2;
   double max_unreadable_share = 0.1;           // of a split; more and training stops with Error(kData)
   std::optional<Preprocessing> preprocessing;  // empty: the source model's own
-  Augmentation augmentation;
+  std::optional<Augmentation> augmentation;    // empty: the recipe's
   std::optional<DecodeOptions> decode;   // overrides the decode part of the preprocessing
   std::shared_ptr<SharedInputs> shared;  // of several runs; empty: the run's own
   LogSink log;

@@ -45,7 +45,7 @@ void check_schedule(const TrainOptions& o) {
 }
 
 void check_pixels(const TrainOptions& o) {
-  const Augmentation& a = o.augmentation;
+  const Augmentation a = o.augmentation.value_or(Augmentation{});
   expect(a.min_area > 0 && a.min_area <= 1, "min_area", "in (0, 1]", a.min_area);
   expect(a.max_area >= a.min_area && a.max_area <= 1, "max_area", "from min_area to 1", a.max_area);
   expect(std::isfinite(a.min_aspect) && a.min_aspect > 0, "min_aspect", "positive", a.min_aspect);
@@ -136,6 +136,9 @@ std::filesystem::path free_run_folder(const std::filesystem::path& photos) {
 
 namespace {
 
+// For heads that were fitted to whole photos, and do not know what small parts of them look like.
+constexpr Augmentation kMildCrops{.min_area = 0.35};
+
 // Dive into Deep Learning 13.2 in full; the two tracks differ where they differ in the chapter.
 RecipeDefaults book_defaults(Recipe recipe, bool scratch) {
   RecipeDefaults d{.epochs = 5,
@@ -180,7 +183,8 @@ RecipeDefaults recipe_defaults(Recipe recipe, std::string_view architecture, boo
               .head_lr_multiplier = 1,
               .warmup_epochs = 1,
               .batch_norm = BatchNormPolicy::kFrozenStatistics,
-              .head_init = HeadInit::kProbe};
+              .head_init = HeadInit::kProbe,
+              .augmentation = kMildCrops};
     case Recipe::kBookPytorch:
     case Recipe::kBookGluon:
       return book_defaults(recipe, scratch);
@@ -191,7 +195,8 @@ RecipeDefaults recipe_defaults(Recipe recipe, std::string_view architecture, boo
               .adamw_lr = 1e-3,
               .head_lr_multiplier = 1,
               .warmup_epochs = 0,
-              .batch_norm = BatchNormPolicy::kFrozen};
+              .batch_norm = BatchNormPolicy::kFrozen,
+              .augmentation = kMildCrops};
     case Recipe::kFinetune:
       break;
   }
@@ -304,7 +309,7 @@ ResolvedOptions resolve_options(const TrainOptions& options, const Source& sourc
   r.choose_resize = options.recipe == Recipe::kAuto && !options.preprocessing && r.head_init == HeadInit::kProbe &&
                     r.score == EpochScore::kValidation && r.epochs >= 0;
   if (options.decode) r.preprocessing.decode = *options.decode;
-  r.augmentation = options.augmentation;
+  r.augmentation = options.augmentation.value_or(defaults.augmentation);
   if (defaults.exact) r.augmentation.fast_decode = false;
   return r;
 }

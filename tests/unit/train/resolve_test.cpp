@@ -94,6 +94,7 @@ TEST(Resolve, TheBooksTracksAreTheChapters) {
   EXPECT_EQ(r.precision, Precision::kFloat32);
   EXPECT_EQ(r.preprocessing.resize_mode, ResizeMode::kShorterSide);
   EXPECT_FALSE(r.augmentation.fast_decode);
+  EXPECT_EQ(r.augmentation.min_area, 0.08);
   EXPECT_EQ(source_name(options), "resnet18");
 
   options.scratch = true;
@@ -190,8 +191,8 @@ TEST(Resolve, RefusesWhatCannotBeMeantPrintingOptionAndValue) {
       {"threads", "-1", [](auto& o) { o.threads = -1; }},
       {"validation_fraction", "1", [](auto& o) { o.validation_fraction = 1; }},
       {"max_unreadable_share", "1.5", [](auto& o) { o.max_unreadable_share = 1.5; }},
-      {"min_area", "0", [](auto& o) { o.augmentation.min_area = 0; }},
-      {"flip_probability", "2", [](auto& o) { o.augmentation.flip_probability = 2; }},
+      {"min_area", "0", [](auto& o) { o.augmentation = Augmentation{.min_area = 0}; }},
+      {"flip_probability", "2", [](auto& o) { o.augmentation = Augmentation{.flip_probability = 2}; }},
       {"crop_size", "0", [](auto& o) { o.preprocessing = Preprocessing{.crop_size = 0}; }},
       {"momentum", "0.5", [](auto& o) { o.optimizer = OptimizerKind::kAdamW, o.momentum = 0.5; }},
       {"head_lr_multiplier", "10", [](auto& o) { o.recipe = Recipe::kHead, o.head_lr_multiplier = 10; }},

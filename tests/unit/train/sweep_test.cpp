@@ -91,7 +91,7 @@ TEST(SharedInputs, RunsOfAllLayersEndAsAlone) {
   for (const bool exact : {false, true}) {
     const auto options = [&](const std::string& name) {
       TrainOptions one = tiny_options(folder.path(), {.name = name + (exact ? "-exact" : "-fast")});
-      one.augmentation.fast_decode = !exact;
+      one.augmentation = Augmentation{.fast_decode = !exact};
       return one;
     };
     const TrainOptions alone = options("alone");
