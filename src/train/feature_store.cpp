@@ -16,6 +16,17 @@
 #include "train/workload.h"
 
 namespace headstart {
+
+struct FeatureRequest {
+  Network& network;
+  const Catalog& catalog;
+  const std::vector<Sample>& samples;
+  const ResolvedOptions& options;
+  const FeatureProgress& progress;
+  const Group& group;
+  std::optional<std::uint32_t> view;  // of the augmented ones; none: the evaluation view
+};
+
 namespace {
 
 constexpr int kFeatureBatch = 32;
@@ -49,10 +60,19 @@ struct Features {
 };
 
 // `order`: of the samples, ascending.
-Features features_of(std::span<const Sample> samples, std::span<const std::uint32_t> order, const FoldedNetwork& backbone,
-                     LoaderOptions how, std::uint32_t view, const ResolvedOptions& options, const FeatureProgress& progress) {
-  Loader loader(samples, std::move(how));
-  loader.start({order.begin(), order.end()}, view);
+Features features_of(const FeatureRequest& request, std::span<const std::uint32_t> order) {
+  const ResolvedOptions& options = request.options;
+  const FeatureProgress& progress = request.progress;
+  const FoldedNetwork backbone(request.network, dtype_of(options.precision));
+  LoaderOptions how{.root = request.catalog.root,
+                    .preprocessing = options.preprocessing,
+                    .batch_size = kFeatureBatch,
+                    .threads = options.threads,
+                    .seed = options.seed,
+                    .kept_file_bytes = 0};
+  if (request.view) how.augmentation = options.augmentation;
+  Loader loader(request.samples, std::move(how));
+  loader.start({order.begin(), order.end()}, request.view.value_or(0));
   Features features{.readable = {}, .rows = {}, .unreadable = {}};
   std::vector<at::Tensor> parts = {
       at::empty({0, backbone.network().feature_count()}, at::TensorOptions().device(at::Device(options.device)))};
@@ -98,31 +118,10 @@ const FeatureStore::Photo* FeatureStore::find(const Backbone& backbone, const Sa
   return photo.bytes == sample.bytes && photo.mtime_ns == sample.mtime_ns ? &photo : nullptr;
 }
 
-// One view of a split's photos.
-struct FeatureStore::Request {
-  Network& network;
-  const Catalog& catalog;
-  const std::vector<Sample>& samples;
-  const ResolvedOptions& options;
-  const FeatureProgress& progress;
-  const Group& group;
-  std::optional<std::uint32_t> view;  // of the augmented ones; none: the evaluation view
-};
-
-void FeatureStore::compute(Backbone& backbone, const Request& request, const std::vector<std::uint32_t>& missing) {
+void FeatureStore::compute(Backbone& backbone, const FeatureRequest& request, const std::vector<std::uint32_t>& missing) {
   const c10::NoGradGuard no_gradients;
-  const ResolvedOptions& options = request.options;
-  LoaderOptions how{.root = request.catalog.root,
-                    .preprocessing = options.preprocessing,
-                    .batch_size = kFeatureBatch,
-                    .threads = options.threads,
-                    .seed = options.seed,
-                    .kept_file_bytes = 0};
-  if (request.view) how.augmentation = options.augmentation;
   const std::span<const std::uint32_t> own = request.group.part_of<std::uint32_t>(missing);
-  const FoldedNetwork folded(request.network, dtype_of(options.precision));
-  const Features features = gathered(
-      request.group, features_of(request.samples, own, folded, std::move(how), request.view.value_or(0), options, request.progress));
+  const Features features = gathered(request.group, features_of(request, own));
   if (own.size() < missing.size()) request.progress.advance(static_cast<std::int64_t>(missing.size() - own.size()));
   std::int64_t row = backbone.rows.defined() ? backbone.rows.size(0) : 0;
   for (std::size_t i = 0; i < missing.size(); ++i) {
@@ -136,7 +135,7 @@ void FeatureStore::compute(Backbone& backbone, const Request& request, const std
 }
 
 // Adds to all of the table but its rows, which are what all views' `rows` are together.
-void FeatureStore::add_view(FeatureTable& table, const Request& request, std::vector<at::Tensor>& rows) {
+void FeatureStore::add_view(FeatureTable& table, const FeatureRequest& request, std::vector<at::Tensor>& rows) {
   Backbone& backbone = backbones_[backbone_key(request.options, request.view)];
   const std::vector<Sample>& samples = request.samples;
   std::vector<std::uint32_t> missing;
@@ -168,13 +167,13 @@ std::int64_t feature_views(const ResolvedOptions& options, Split split) {
 
 FeatureTable FeatureStore::table(Network& network, const Catalog& catalog, Split split, const ResolvedOptions& options,
                                  const FeatureProgress& progress, const Group& group) {
-  Request request{.network = network,
-                  .catalog = catalog,
-                  .samples = catalog.samples(split),
-                  .options = options,
-                  .progress = progress,
-                  .group = group,
-                  .view = std::nullopt};
+  FeatureRequest request{.network = network,
+                         .catalog = catalog,
+                         .samples = catalog.samples(split),
+                         .options = options,
+                         .progress = progress,
+                         .group = group,
+                         .view = std::nullopt};
   const bool augmented = split == Split::kTrain && options.views > 0;
   FeatureTable table;
   std::vector<at::Tensor> rows;

@@ -34,6 +34,8 @@ struct FeatureProgress {
   std::function<bool()> should_stop;
 };
 
+struct FeatureRequest;  // one view of a split's photos
+
 class FeatureStore {
  public:
   // Those of the network's frozen backbone. What they depend on is told from the options: source weights (from scratch the seed),
@@ -54,11 +56,10 @@ class FeatureStore {
     at::Tensor rows;  // float32 [photos, F]; undefined before the first
     std::map<std::string, Photo> photos;
   };
-  struct Request;
   static const Photo* find(const Backbone& backbone, const Sample& sample);
   // `missing`: indices into the samples, ascending.
-  void compute(Backbone& backbone, const Request& request, const std::vector<std::uint32_t>& missing);
-  void add_view(FeatureTable& table, const Request& request, std::vector<at::Tensor>& rows);
+  void compute(Backbone& backbone, const FeatureRequest& request, const std::vector<std::uint32_t>& missing);
+  void add_view(FeatureTable& table, const FeatureRequest& request, std::vector<at::Tensor>& rows);
 
   std::map<std::string, Backbone> backbones_;
   std::int64_t computed_ = 0;
