@@ -142,6 +142,15 @@ void add_recipe_options(CLI::App& command, TrainOptions& options) {
                    "train: batch statistics; frozen-statistics: the source model's, scale and shift trained; frozen: nothing changes " +
                        fmt::format("(default: ResNets {}, EfficientNet-Lite {}, head {})", word_of(kBatchNormPolicies, tune.batch_norm),
                                    word_of(kBatchNormPolicies, lite_tune.batch_norm), word_of(kBatchNormPolicies, head.batch_norm))));
+  group(
+      command
+          .add_option("--freeze-until", options.freeze_until,
+                      "Stage of the network (stem, layer1, …; a wrong name lists them): it and all before it stay as the source model has "
+                      "them, and are run without gradients (default: none)")
+          ->type_name("STAGE"));
+  group(add_count(command, "--views", options.views, 0,
+                  "Augmented views of a photo that are drawn once, one an epoch in turn: what frozen layers make of them is computed once; "
+                  "with --recipe head the layer is fitted to all of them. 0: a new view each epoch (default: 0)"));
   group(command.add_flag("--sync-batch-norm", options.sync_batch_norm,
                          "With several processes: batch statistics of the whole batch (default: of each process's share)"));
   group(add_count(command, "--accumulate", options.accumulate, 1, "Batches an optimizer step (default: 1)"));

@@ -63,6 +63,8 @@ std::string recipe_text(const ResolvedOptions& options) {
   if (options.schedule == LearningRateShape::kConstant) text += ", constant";
   if (options.warmup_epochs > 0) text += fmt::format(", warm-up {:g}", options.warmup_epochs);
   if (options.imbalance != Imbalance::kNone) text += fmt::format(", {}", word_of(kImbalances, options.imbalance));
+  if (!options.freeze_until.empty()) text += fmt::format(", frozen until {}", options.freeze_until);
+  if (options.views > 0) text += fmt::format(", {} of a photo", count_text(options.views, "view"));
   return text;
 }
 

@@ -106,6 +106,12 @@ struct RecipeDefaults {
 // `architecture` as SourceModel::architecture; any other name gets what the ResNets get. `scratch` as TrainOptions::scratch.
 RecipeDefaults recipe_defaults(Recipe recipe, std::string_view architecture, bool scratch = false);
 
+// How much is kept in memory rather than done again, or read from the run folder.
+struct MemoryBounds {
+  std::int64_t pixel_bytes = std::int64_t{1} << 30;   // decoded photos; those past it are decoded each time
+  std::int64_t prefix_bytes = std::int64_t{2} << 30;  // of a run, outputs of its frozen stages; those past it are in a file
+};
+
 // What the runs of one process need not do twice: reading and hashing source weights, walking the photos, decoding those that training sees
 // in exact mode, and the features of the recipe head. Runs that are given the same one end as they would alone: what is kept are the very
 // values that each would compute (a photo's features were computed among other photos of its batch, which changes them by rounding at
@@ -113,9 +119,7 @@ RecipeDefaults recipe_defaults(Recipe recipe, std::string_view architecture, boo
 // photo, and decoded photos up to the bound. Thread-safety: as train().
 class SharedInputs {
  public:
-  static constexpr std::int64_t kDefaultPixelBytes = std::int64_t{1} << 30;
-  // Decoded photos are kept until they take `pixel_bytes`; later ones are decoded each time.
-  explicit SharedInputs(std::int64_t pixel_bytes = kDefaultPixelBytes);
+  explicit SharedInputs(const MemoryBounds& bounds = {});
   ~SharedInputs();
   SharedInputs(const SharedInputs&) = delete;
   SharedInputs& operator=(const SharedInputs&) = delete;
@@ -164,6 +168,11 @@ struct TrainOptions {
   double label_smoothing = 0;
   Imbalance imbalance = Imbalance::kNone;
   std::optional<BatchNormPolicy> batch_norm;
+  // A stage of the network ("stem", "layer1", …): it and all before it stay as the source has them. Empty: none.
+  std::string freeze_until;
+  // Augmented views of a training photo that are drawn once, epoch e taking view e mod views; 0, the default: a new one each epoch. The
+  // features that a head is fitted to are those of all views.
+  std::optional<int> views;
   bool sync_batch_norm = false;  // batch statistics over the whole batch, not over each process's share of it
   int accumulate = 1;            // batches per optimizer step
   double clip_norm = 0;          // global gradient norm; 0: no clipping
@@ -215,6 +224,8 @@ struct ResolvedOptions {
   double label_smoothing = 0;
   Imbalance imbalance = Imbalance::kNone;
   BatchNormPolicy batch_norm = BatchNormPolicy::kTrain;
+  std::string freeze_until;
+  int views = 0;
   bool sync_batch_norm = false;
   int accumulate = 1;
   double clip_norm = 0;

@@ -158,6 +158,41 @@ NewFile::~NewFile() { ::close(descriptor_); }
 
 void NewFile::write(std::span<const std::byte> bytes) { write_all(descriptor_, path_, bytes); }
 
+ReservedFile::ReservedFile(std::filesystem::path path, std::uint64_t size) : path_(std::move(path)) {
+  descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  if (descriptor_ < 0) throw_system_error("write", path_, errno);
+  const auto length = static_cast<off_t>(size);
+  int error = ::posix_fallocate(descriptor_, 0, length);
+  if (error == 0 && ::ftruncate(descriptor_, length) != 0) error = errno;
+  if (error == 0) return;
+  ::close(descriptor_);
+  ::unlink(path_.c_str());
+  throw_system_error(fmt::format("reserve {} bytes for", size), path_, error);
+}
+
+ReservedFile::~ReservedFile() { ::close(descriptor_); }
+
+void ReservedFile::read_at(std::uint64_t offset, std::span<std::byte> bytes) const {
+  while (!bytes.empty()) {
+    const ssize_t got = ::pread(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) throw_system_error("read", path_, errno);
+    if (got == 0) throw Error(ErrorCategory::kFile, fmt::format("cannot read {}: it ends at byte {}", path_.string(), offset));
+    bytes = bytes.subspan(static_cast<std::size_t>(got));
+    offset += static_cast<std::uint64_t>(got);
+  }
+}
+
+void ReservedFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes) const {
+  while (!bytes.empty()) {
+    const ssize_t put = ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) throw_system_error("write", path_, errno);
+    bytes = bytes.subspan(static_cast<std::size_t>(put));
+    offset += static_cast<std::uint64_t>(put);
+  }
+}
+
 void sync_folder(const std::filesystem::path& folder) {
   const int descriptor = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (descriptor < 0) return;

@@ -69,6 +69,22 @@ class NewFile {
   int descriptor_ = -1;
 };
 
+// A file of a fixed size, read and written anywhere. Its space is reserved when it is opened, and it is removed where there is not enough;
+// what a file of that name and size holds already is kept. Thread-safety: different ranges from any number of threads.
+class ReservedFile {
+ public:
+  ReservedFile(std::filesystem::path path, std::uint64_t size);
+  ~ReservedFile();
+  ReservedFile(const ReservedFile&) = delete;
+  ReservedFile& operator=(const ReservedFile&) = delete;
+  void read_at(std::uint64_t offset, std::span<std::byte> bytes) const;
+  void write_at(std::uint64_t offset, std::span<const std::byte> bytes) const;
+
+ private:
+  std::filesystem::path path_;
+  int descriptor_ = -1;
+};
+
 // Makes the names in a folder durable. Some file systems refuse to sync folders, and files are whole either way: no error.
 void sync_folder(const std::filesystem::path& folder);
 // The same for everything in it, file contents included. Throws Error(kFile) when the disk did not take them.

@@ -70,7 +70,7 @@ ScaleAndShift fold(const Convolution& convolution, const BatchNorm& norm) {
   return {.weight = convolution.weight * scale.view({-1, 1, 1, 1}), .bias = norm.bias - mean * scale};
 }
 
-FoldedWeights::FoldedWeights(const std::vector<ConvolutionNorm>& layers, at::ScalarType dtype) {
+FoldedWeights::FoldedWeights(std::span<const ConvolutionNorm> layers, at::ScalarType dtype) {
   const c10::NoGradGuard no_gradients;
   for (const ConvolutionNorm& layer : layers) {
     const ScaleAndShift folded = fold(layer.convolution, layer.norm);

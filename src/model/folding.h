@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "model/layers.h"
@@ -27,8 +28,8 @@ ScaleAndShift fold(const Convolution& convolution, const BatchNorm& norm);
 
 class FoldedWeights {
  public:
-  // By ConvolutionNorm::place. dtype: float32, bfloat16, float64.
-  FoldedWeights(const std::vector<ConvolutionNorm>& layers, at::ScalarType dtype);
+  // By ConvolutionNorm::place, from 0 on. dtype: float32, bfloat16, float64.
+  FoldedWeights(std::span<const ConvolutionNorm> layers, at::ScalarType dtype);
 
   // activation(layer(x) + added); no gradients. x [N, in, H, W] in the dtype of the weights.
   at::Tensor run(std::size_t place, const at::Tensor& x, Activation activation, const at::Tensor& added) const;

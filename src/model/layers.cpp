@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 
 #include "headstart/error.h"
 #include "model/folding.h"
@@ -179,14 +180,16 @@ ConvolutionNorm LayeredNetwork::add_pair(const std::string& convolution, const s
                                          const BatchNormOptions& options, bool with_bias) {
   ConvolutionNorm pair;
   pair.place = pairs_.size();
+  pair.stage = stages().size();
   pair.convolution = add_convolution(convolution, shape, with_bias);
   pair.norm = add_batch_norm(norm, shape.out, options);
   pairs_.push_back(pair);
   return pair;
 }
 
-std::shared_ptr<const FoldedWeights> LayeredNetwork::fold(at::ScalarType dtype) const {
-  return std::make_shared<const FoldedWeights>(pairs_, dtype);
+std::shared_ptr<const FoldedWeights> LayeredNetwork::fold(at::ScalarType dtype, std::size_t stages) const {
+  const auto end = std::find_if(pairs_.begin(), pairs_.end(), [stages](const ConvolutionNorm& pair) { return pair.stage >= stages; });
+  return std::make_shared<const FoldedWeights>(std::span(pairs_.begin(), end), dtype);
 }
 
 void LayeredNetwork::add_output_layer(const std::string& name, std::int64_t features, std::int64_t classes) {

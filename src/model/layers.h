@@ -80,6 +80,7 @@ struct ConvolutionNorm {
   Convolution convolution;
   BatchNorm norm;
   std::size_t place = 0;  // among the network's, for FoldedWeights
+  std::size_t stage = 0;  // that it belongs to
 
   // activation(norm(convolution(x)) + added); `added` may be undefined.
   at::Tensor operator()(const at::Tensor& x, NormPass pass, Activation activation = Activation::kNone, const at::Tensor& added = {}) const;
@@ -98,7 +99,8 @@ auto in_turn(std::vector<Block> blocks) {
 // between two calls of add_stage() belong to the latter's stage.
 class LayeredNetwork : public Network {
  public:
-  std::shared_ptr<const FoldedWeights> fold(at::ScalarType dtype) const override;
+  using Network::fold;
+  std::shared_ptr<const FoldedWeights> fold(at::ScalarType dtype, std::size_t stages) const override;
 
  protected:
   LayeredNetwork(std::string_view architecture, const at::Device& device);

@@ -88,8 +88,9 @@ class Network {
   // features → logits [N, classes], float32.
   at::Tensor head(const at::Tensor& features) const;
   at::Tensor forward(const at::Tensor& x, NormPass norm) const { return head(features(x, norm)); }
-  // The weights and running statistics as they are now, for passes without gradients.
-  virtual std::shared_ptr<const FoldedWeights> fold(at::ScalarType dtype) const = 0;
+  // The weights and running statistics of the first `stages` stages as they are now, for passes through these without gradients.
+  virtual std::shared_ptr<const FoldedWeights> fold(at::ScalarType dtype, std::size_t stages) const = 0;
+  std::shared_ptr<const FoldedWeights> fold(at::ScalarType dtype) const { return fold(dtype, stages_.size()); }
 
   std::int64_t feature_count() const;
   std::int64_t classes() const;

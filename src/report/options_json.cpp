@@ -272,6 +272,10 @@ std::vector<Option> run_options() {
           "label_smoothing", [](auto& o) -> auto& { return o.label_smoothing; }, 0, 1),
       choice_option("imbalance", [](auto& o) -> auto& { return o.imbalance; }, {"none", "class-weights", "balanced-sampler"}),
       choice_option("batch_norm", [](auto& o) -> auto& { return o.batch_norm; }, {"train", "frozen-statistics", "frozen"}),
+      text_option(
+          "freeze_until", [](auto& o) -> auto& { return o.freeze_until; }),
+      count_option(
+          "views", [](auto& o) -> auto& { return o.views; }, 0),
       switch_option(
           "sync_batch_norm", [](auto& o) -> auto& { return o.sync_batch_norm; }, true, false),
       count_option(

@@ -17,14 +17,16 @@ class FeatureWorkload final : public Workload {
   FeatureWorkload(Network& network, const Catalog& catalog, const ResolvedOptions& options, FeatureStore& features,
                   const TrainCallbacks& callbacks, const Group& group)
       : network_(network), catalog_(catalog), options_(options) {
-    const FeatureProgress progress = stage_progress(callbacks, std::ssize(catalog.train) + std::ssize(catalog.validation));
+    const std::int64_t training = feature_views(options, Split::kTrain) * std::ssize(catalog.train);
+    const FeatureProgress progress = stage_progress(callbacks, training + std::ssize(catalog.validation));
     train_ = checked_features(features, network, catalog, Split::kTrain, options, progress, group);
     validation_ = checked_features(features, network, catalog, Split::kValidation, options, progress, group);
   }
 
-  void start(std::uint32_t epoch, std::int64_t first_batch) override {
+  void start(std::uint32_t epoch, std::int64_t first_batch, const TrainCallbacks&) override {
     const int classes = static_cast<int>(catalog_.classes.size());
     order_ = epoch_order(catalog_.train, classes, options_.imbalance, options_.seed, epoch);
+    first_row_ = options_.views > 0 ? view_of_epoch(options_, epoch) * catalog_.train.size() : 0;
     cursor_ = std::min(static_cast<std::size_t>(first_batch) * options_.batch_size, order_.size());
   }
 
@@ -33,7 +35,7 @@ class FeatureWorkload final : public Workload {
     const std::size_t end = std::min(cursor_ + options_.batch_size, order_.size());
     std::vector<std::int64_t> rows, labels;
     for (const std::uint32_t sample : std::span(order_).subspan(cursor_, end - cursor_)) {
-      const std::int64_t row = train_.row_of[sample];
+      const std::int64_t row = train_.row_of[first_row_ + sample];
       if (row < 0) continue;
       rows.push_back(row);
       labels.push_back(train_.labels[row]);
@@ -63,7 +65,8 @@ class FeatureWorkload final : public Workload {
   const ResolvedOptions options_;
   FeatureTable train_, validation_;
   std::vector<std::uint32_t> order_;
-  std::size_t cursor_ = 0;  // into order_
+  std::size_t cursor_ = 0;     // into order_
+  std::size_t first_row_ = 0;  // of the epoch's view, in FeatureTable::row_of
 };
 
 }  // namespace

@@ -24,7 +24,8 @@ struct Features {
 // Both splits' in the view of the options' preprocessing.
 Features features_of(Run& run, const Catalog& catalog) {
   FeatureStore& store = run.shared->impl().features;
-  const FeatureProgress progress = stage_progress(run.callbacks, std::ssize(catalog.train) + std::ssize(catalog.validation));
+  const std::int64_t training = feature_views(run.options(), Split::kTrain) * std::ssize(catalog.train);
+  const FeatureProgress progress = stage_progress(run.callbacks, training + std::ssize(catalog.validation));
   const auto of = [&](Split split) { return checked_features(store, *run.network, catalog, split, run.options(), progress, run.group); };
   const std::int64_t computed_before = store.computed();
   const Clock::time_point began = Clock::now();
@@ -49,7 +50,7 @@ Metrics metrics_of(const Run& run, Split split, const FeatureTable& table) {
 BudgetTimes times_of(const Run& run) {
   return {.left = run.options().budget - seconds_so_far(run),
           .scored_photo = run.scoring_seconds,
-          .train = std::ssize(run.catalog.train),
+          .train = feature_views(run.options(), Split::kTrain) * std::ssize(run.catalog.train),
           .validation = std::ssize(run.catalog.validation),
           .test = std::ssize(run.catalog.test)};
 }
@@ -150,7 +151,7 @@ void leave_out_steps(Run& run) {
   constexpr double kStepShare = 4;  // of scoring a step's photos: from 3 (ResNet-18) to 10 (EfficientNet-Lite0) on processors with bfloat16
   BudgetTimes times = times_of(run);
   times.step = kStepShare * times.scored_photo * run.options().batch_size * run.options().accumulate;
-  times.steps_per_epoch = std::max<std::int64_t>(times.train / run.options().batch_size, 1);
+  times.steps_per_epoch = std::max<std::int64_t>(std::ssize(run.catalog.train) / run.options().batch_size, 1);
   const auto steps = static_cast<double>(affordable_steps(times));
   if (of_rank_0(run.group, steps) < kWarmSteps + kTimedSteps) run.state.progress.planned_steps = 0;
 }
@@ -159,7 +160,8 @@ void fit_asked_head(Run& run) {
   const std::vector<HeadSource>& sources = run.state.progress.head_sources;
   if (run.options().choose_resize) return choose_resize(run);
   if (run.options().head_init == HeadInit::kProbe) return fit_whole_head(run);
-  const FeatureProgress progress = stage_progress(run.callbacks, std::ssize(run.catalog.train));
+  const FeatureProgress progress =
+      stage_progress(run.callbacks, feature_views(run.options(), Split::kTrain) * std::ssize(run.catalog.train));
   const FeatureTable train = checked_features(run.shared->impl().features, *run.network, run.catalog, Split::kTrain, run.options(),
                                               progress, run.group);
   fit_head_biases(*run.network, {.train = train, .class_weights = weights_of_classes(run)}, sources);

@@ -101,16 +101,16 @@ void plan_for_budget(Run& run) {
   run.schedule = make_schedule(run.options(), std::ssize(run.catalog.train), run.state.progress.planned_steps);
 }
 
-// The steps of the epoch under way, from where it stands. False: stopped between two steps, everything in the state.
-bool train_epoch(Run& run) {
+// The steps of the epoch under way, from where it stands. Throws Error(kInterrupted) between two steps, everything in the state.
+void train_epoch(Run& run) {
   EpochSums& sums = run.state.sums;
   const Clock::time_point start = Clock::now();
   const double seconds_before = sums.seconds, wait_before = sums.wait_seconds;
-  run.workload->start(static_cast<std::uint32_t>(run.state.position.epoch), run.state.position.batch);
+  run.workload->start(static_cast<std::uint32_t>(run.state.position.epoch), run.state.position.batch, run.callbacks);
   while (!stop_asked(run)) {
-    if (ending(run) == Ending::kOutOfBudget) return true;
+    if (ending(run) == Ending::kOutOfBudget) return;
     const std::vector<LearningBatch> batches = next_batches(*run.workload, run.options().accumulate);
-    if (batches.empty()) return true;
+    if (batches.empty()) return;
     train_step(run, batches, learning_rate(run.schedule, current_step(run)));
     run.state.position.batch += static_cast<std::int64_t>(batches.size());
     extend_curve(run);
@@ -119,7 +119,7 @@ bool train_epoch(Run& run) {
     report_step(run, sums.seconds);
     plan_for_budget(run);
   }
-  return false;
+  throw Error(ErrorCategory::kInterrupted, "stopped between two steps");
 }
 
 // ---- between epochs
@@ -318,9 +318,9 @@ std::string ending_text(const Run& run) {
 void fit(Run& run) {
   if (run.best_unsaved && run.state.position.epoch == 0 && run.state.position.batch == 0) save(run);  // usable from here on
   while (ending(run) == Ending::kNotYet) {
-    if (!train_epoch(run)) stop(run);
     EpochRecord record;
     try {
+      train_epoch(run);
       record = judge_epoch(run);
     } catch (const Error& error) {
       if (error.category() != ErrorCategory::kInterrupted) throw;

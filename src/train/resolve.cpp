@@ -8,6 +8,7 @@
 
 #include "core/thread_pool.h"
 #include "headstart/error.h"
+#include "train/frozen_prefix.h"
 
 namespace headstart {
 
@@ -41,6 +42,7 @@ void check_schedule(const TrainOptions& o) {
   if (o.weight_decay) expect(std::isfinite(*o.weight_decay) && *o.weight_decay >= 0, "weight_decay", "0 or more", *o.weight_decay);
   expect(o.label_smoothing >= 0 && o.label_smoothing < 1, "label_smoothing", "in [0, 1)", o.label_smoothing);
   expect(o.accumulate >= 1 && o.accumulate <= 65'536, "accumulate", "from 1 to 65536", o.accumulate);
+  if (o.views) expect(*o.views >= 0 && *o.views <= 10'000, "views", "from 0 (a new one each epoch) to 10000", *o.views);
   expect(std::isfinite(o.clip_norm) && o.clip_norm >= 0, "clip_norm", "0 (no clipping) or more", o.clip_norm);
 }
 
@@ -77,8 +79,22 @@ void check_head(const TrainOptions& o) {
   }
 }
 
+void check_frozen_stages(const TrainOptions& o) {
+  if (o.freeze_until.empty()) return;
+  const auto refuse = [&o](std::string_view why) {
+    throw Error(ErrorCategory::kUsage,
+                fmt::format("training: option freeze_until ({}) has no meaning with {}: leave out one of the two", o.freeze_until, why));
+  };
+  if (o.recipe == Recipe::kHead) refuse("the recipe head, which trains nothing but the output layer");
+  if (o.scratch) refuse("scratch, whose first stages have learned nothing");
+  if (o.budget > 0 && o.views.value_or(0) > 0) {
+    refuse("a budget and views together: epochs whose views are computed take longer than the steps that the plan is made from");
+  }
+}
+
 void check_combinations(const TrainOptions& o) {
   check_head(o);
+  check_frozen_stages(o);
   if (o.optimizer == OptimizerKind::kAdamW && o.momentum) {
     throw Error(ErrorCategory::kUsage,
                 fmt::format("training: option momentum ({}) belongs to SGD; AdamW has none: leave it out", *o.momentum));
@@ -110,6 +126,11 @@ void check_scoring(const ResolvedOptions& r) {
   if (r.score != EpochScore::kTest || r.keep == Keep::kLast) return;
   throw Error(ErrorCategory::kUsage,
               "training: with score test, keep must be last: the best epoch would be chosen by the photos that it is judged on");
+}
+
+// Throws where the architecture has no stage of that name.
+void check_stage(const ResolvedOptions& r, const Architecture& architecture) {
+  if (!r.freeze_until.empty()) frozen_stages(*architecture.make(architecture, /*classes=*/1, at::kMeta), r.freeze_until);
 }
 
 void check_group(const ResolvedOptions& r) {
@@ -293,6 +314,9 @@ ResolvedOptions resolve_options(const TrainOptions& options, const Source& sourc
   r.label_smoothing = options.label_smoothing;
   r.imbalance = options.imbalance;
   r.batch_norm = options.batch_norm.value_or(defaults.batch_norm);
+  r.freeze_until = options.freeze_until;
+  check_stage(r, *source.architecture);
+  r.views = options.views.value_or(0);
   r.sync_batch_norm = options.sync_batch_norm;
   r.processes = options.distributed ? options.distributed->world_size : 1;
   check_group(r);

@@ -115,6 +115,8 @@ void RunFolder::finish(const Checkpoint& run, const Catalog& catalog) const {
   save_figure(result);
   write_file_atomically(report_file(), html_report(result, catalog.root, &catalog));
   save_progress(result);
+  std::error_code ignored;  // without one there is nothing to remove
+  std::filesystem::remove(folder_ / kFrozenOutputs, ignored);
 }
 
 // The book's figure. Without an epoch there is none.

@@ -4,6 +4,7 @@
 //   at each new best epoch  model.safetensors
 //   after every epoch       checkpoint.safetensors, then log.csv and run.json
 //   on a stop               checkpoint.safetensors
+//   while it trains         frozen_outputs.cache, where the outputs of frozen stages need more than their share of memory; gone at the end
 //   at the end              model.safetensors (with the final figures), predictions.csv, test_predictions.csv, figure.svg, figure.png,
 //                           report.html, log.csv, and last run.json
 //
@@ -24,6 +25,8 @@ namespace headstart {
 
 class RunFolder {
  public:
+  static constexpr const char* kFrozenOutputs = "frozen_outputs.cache";
+
   // A new run: makes the folder; refuses one that holds a run or a model already.
   static RunFolder create(const std::filesystem::path& folder);
   static bool holds_run(const std::filesystem::path& folder);

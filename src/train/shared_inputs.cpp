@@ -6,7 +6,7 @@
 
 namespace headstart {
 
-SharedInputs::SharedInputs(std::int64_t pixel_bytes) : impl_(std::make_unique<Impl>(pixel_bytes)) {}
+SharedInputs::SharedInputs(const MemoryBounds& bounds) : impl_(std::make_unique<Impl>(bounds)) {}
 SharedInputs::~SharedInputs() = default;
 
 std::int64_t SharedInputs::features_computed() const { return impl_->features.computed(); }
@@ -25,7 +25,7 @@ const Catalog& SharedInputs::Impl::catalog(const std::filesystem::path& photos, 
 }
 
 std::shared_ptr<SharedInputs> shared_or_own(const std::shared_ptr<SharedInputs>& shared) {
-  return shared ? shared : std::make_shared<SharedInputs>(/*pixel_bytes=*/0);
+  return shared ? shared : std::make_shared<SharedInputs>(MemoryBounds{.pixel_bytes = 0});
 }
 
 std::pair<std::shared_ptr<const Source>, ResolvedOptions> resolve_with_source(const TrainOptions& asked, SharedInputs& shared,

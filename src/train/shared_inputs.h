@@ -17,7 +17,9 @@
 namespace headstart {
 
 struct SharedInputs::Impl {
-  explicit Impl(std::int64_t pixel_bytes) : decoded(pixel_bytes > 0 ? std::make_shared<DecodedPhotos>(pixel_bytes) : nullptr) {}
+  explicit Impl(const MemoryBounds& bounds)
+      : decoded(bounds.pixel_bytes > 0 ? std::make_shared<DecodedPhotos>(bounds.pixel_bytes) : nullptr),
+        prefix_bytes(bounds.prefix_bytes) {}
 
   // open_source() and scan_photos(), once for each distinct request.
   std::shared_ptr<const Source> source(const SourceRequest& request);
@@ -25,6 +27,7 @@ struct SharedInputs::Impl {
 
   FeatureStore features;
   std::shared_ptr<DecodedPhotos> decoded;  // null where no room is given for any
+  const std::int64_t prefix_bytes;         // as MemoryBounds'
 
  private:
   std::map<std::string, std::shared_ptr<const Source>> sources_;

@@ -6,22 +6,31 @@
 
 #include "headstart/error.h"
 #include "headstart/text.h"
+#include "train/frozen_prefix.h"
 
 namespace headstart {
 
 std::unique_ptr<Workload> make_workload(Network& network, const Catalog& catalog, const ResolvedOptions& options,
                                         SharedInputs::Impl& shared, const TrainCallbacks& callbacks, const Group& group) {
-  for (const NamedParameter& parameter : network.parameters()) parameter.tensor.set_requires_grad(is_trained(parameter, options));
+  const std::size_t frozen = frozen_stages(network, options.freeze_until);
+  for (const NamedParameter& parameter : network.parameters()) {
+    parameter.tensor.set_requires_grad(is_trained(parameter, options, frozen));
+  }
   if (options.recipe == Recipe::kHead) return make_feature_workload(network, catalog, options, shared.features, callbacks, group);
   return make_photo_workload(network, catalog, options, shared, group);
 }
 
 bool shares_statistics(const ResolvedOptions& options, const Group& group) { return options.sync_batch_norm && !group.alone(); }
 
-bool is_trained(const NamedParameter& parameter, const ResolvedOptions& options) {
+bool is_trained(const NamedParameter& parameter, const ResolvedOptions& options, std::size_t frozen_stages) {
   if (options.recipe == Recipe::kHead) return parameter.in_head;
+  if (parameter.stage < frozen_stages) return false;
   const bool of_norm = parameter.role == ParameterRole::kNormScale || parameter.role == ParameterRole::kNormShift;
   return !(of_norm && options.batch_norm == BatchNormPolicy::kFrozen);
+}
+
+std::uint32_t view_of_epoch(const ResolvedOptions& options, std::uint32_t epoch) {
+  return options.views > 0 ? epoch % static_cast<std::uint32_t>(options.views) : epoch;
 }
 
 ScoringOptions scoring_options(const ResolvedOptions& options, const TrainCallbacks& callbacks) {

@@ -25,7 +25,8 @@ namespace headstart {
 // A rank's share of a batch, on the device. `requested` counts the photos that the order asked for; those that could not be read are
 // missing from the rest.
 struct LearningBatch {
-  at::Tensor input;        // [N, 3, crop, crop] channels_last, or features float32 [N, F]; undefined when N is 0
+  // [N, 3, crop, crop] channels_last, or what the first trained stage takes, or features float32 [N, F]; undefined when N is 0
+  at::Tensor input;
   at::Tensor labels;       // int64 [N]; undefined when N is 0
   std::int64_t count = 0;  // N
   std::int64_t requested = 0;
@@ -36,8 +37,9 @@ class Workload {
  public:
   virtual ~Workload() = default;
 
-  // Starts an epoch (0-based) at batch `first_batch` of its order.
-  virtual void start(std::uint32_t epoch, std::int64_t first_batch) = 0;
+  // Starts an epoch (0-based) at batch `first_batch` of its order. What is computed once for several epochs is computed here, by stages of
+  // Stage::kFeatures.
+  virtual void start(std::uint32_t epoch, std::int64_t first_batch, const TrainCallbacks& callbacks) = 0;
   virtual std::optional<LearningBatch> next() = 0;
   // float32 [N, classes], with gradients to what the recipe trains. Sums over the ranks where batch norm is synchronised: then all ranks
   // call it, those without photos too.
@@ -73,8 +75,11 @@ FeatureTable checked_features(FeatureStore& features, Network& network, const Ca
 std::vector<ScoredPhoto> score_features(const Network& network, const FeatureTable& table, const std::vector<Sample>& samples,
                                         std::int64_t batch_size);
 
-// Which parameters learn under the options' recipe and batch norm policy; the rest stays bit-equal.
-bool is_trained(const NamedParameter& parameter, const ResolvedOptions& options);
+// Which parameters learn under the options' recipe and batch norm policy, the first stages frozen; the rest stays bit-equal.
+bool is_trained(const NamedParameter& parameter, const ResolvedOptions& options, std::size_t frozen_stages);
+
+// The view of the training photos that an epoch sees: one of a fixed number, or its own.
+std::uint32_t view_of_epoch(const ResolvedOptions& options, std::uint32_t epoch);
 
 // How photos are scored during the run: in its precision, on its device.
 ScoringOptions scoring_options(const ResolvedOptions& options, const TrainCallbacks& callbacks);

@@ -58,6 +58,35 @@ TEST(Train, OptionsReachTheRun) {
   EXPECT_TRUE(says(run_json, "0.01"));
 }
 
+TEST(Train, FrozenStagesAndViewsReachTheRun) {
+  const TempDir folder;
+  const std::vector<std::string> frozen =
+      joined(tiny_finetuning(photos_folder(), folder / "run"), {"--freeze-until", "stage3", "--views", "2", "--epochs", "3"});
+  const Outcome outcome = run(frozen);
+  EXPECT_EXIT_CODE(outcome, 0);
+  EXPECT_TRUE(says(outcome.err, "frozen until stage3, 2 views of a photo"));
+  const json options = json::parse(text_of(folder / "run/run.json"))["options"];
+  EXPECT_EQ(options["freeze_until"], "stage3");
+  EXPECT_EQ(options["views"], 2);
+  const Outcome other = run({"train", "--resume", (folder / "run").string(), "--freeze-until", "stage4", "--views", "2"});
+  EXPECT_EXIT_CODE(other, ErrorCategory::kUsage);
+  EXPECT_TRUE(says(other.err, "freeze_until (run: stage3, asked: stage4)"));
+  EXPECT_FALSE(says(other.err, "views"));
+}
+
+TEST(Train, FrozenStagesThatCannotBeMeantAreRefused) {
+  const TempDir folder;
+  const auto refused = [&](const std::vector<std::string>& options) {
+    const Outcome outcome = run(joined(tiny_training(photos_folder(), folder / "run"), options));
+    EXPECT_EXIT_CODE(outcome, ErrorCategory::kUsage);
+    EXPECT_FALSE(std::filesystem::exists(folder / "run"));
+    return outcome.err;
+  };
+  EXPECT_TRUE(says(refused({"--freeze-until", "layer3"}), "stem, stage1, stage2"));
+  EXPECT_TRUE(says(refused({"--freeze-until", "stem", "--recipe", "head"}), "recipe head"));
+  EXPECT_TRUE(says(refused({"--freeze-until", "stem", "--recipe", "finetune", "--scratch"}), "scratch"));
+}
+
 TEST(Train, AFinishedRunIsShownAgainAndRefusesOtherOptions) {
   const TempDir folder;
   const Outcome first = run(joined(tiny_training(photos_folder(), folder / "run"), {"--recipe", "head", "--epochs", "2"}));

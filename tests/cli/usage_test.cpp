@@ -68,6 +68,8 @@ TEST(Usage, MistakesAreNamedWithWhatWasMeant) {
       {{"train", "x", "--epochs", "1", "--epochs", "2"}, {"--epochs"}},
       {{"train", "x", "--epochs"}, {"--epochs"}},
       {{"train", "x", "--seed", "-1"}, {"--seed", "-1"}},
+      {{"train", "x", "--views", "-1"}, {"--views", "-1"}},
+      {{"train", "x", "--freeze-unti", "stem"}, {"did you mean --freeze-until"}},
       {{"train", "x", "--recipe", "fintune"}, {"--recipe", "did you mean finetune"}},
       {{"train", "x", "--device", "gpu"}, {"--device", "gpu"}},
       {{"train", "x", "--mean", "0.5,0.5"}, {"--mean", "R,G,B"}},

@@ -36,6 +36,8 @@ ResolvedOptions odd_options() {
   o.label_smoothing = 0.1;
   o.imbalance = Imbalance::kBalancedSampler;
   o.batch_norm = BatchNormPolicy::kFrozenStatistics;
+  o.freeze_until = "layer2";
+  o.views = 5;
   o.accumulate = 4;
   o.clip_norm = 1.5;
   o.precision = Precision::kFloat32;
@@ -77,6 +79,8 @@ void expect_equal(const ResolvedOptions& a, const ResolvedOptions& b) {
   EXPECT_EQ(a.sync_batch_norm, b.sync_batch_norm);
   EXPECT_EQ(a.imbalance, b.imbalance);
   EXPECT_EQ(a.batch_norm, b.batch_norm);
+  EXPECT_EQ(a.freeze_until, b.freeze_until);
+  EXPECT_EQ(a.views, b.views);
   EXPECT_EQ(a.accumulate, b.accumulate);
   EXPECT_EQ(a.clip_norm, b.clip_norm);
   EXPECT_EQ(a.precision, b.precision);

@@ -26,7 +26,7 @@ class GeneratedWorkload final : public Workload {
  public:
   GeneratedWorkload(Network& network, bool frozen) : network_(network), frozen_(frozen) {}
 
-  void start(std::uint32_t, std::int64_t) override {}
+  void start(std::uint32_t, std::int64_t, const TrainCallbacks&) override {}
   std::optional<LearningBatch> next() override {
     const std::int64_t photos = golden()["batch"], size = golden()["size"], classes = golden()["classes"];
     const at::Tensor labels = at::arange(photos, at::kLong).remainder(classes);
@@ -113,7 +113,7 @@ TEST_P(BookSteps, EqualPyTorchs) {
   headstart::Run run{.folder = RunFolder::create(folder / "run"), .network = test::generated_network("resnet18", golden()["classes"])};
   run.state.progress.options = options_of(form);
   for (const NamedParameter& parameter : run.network->parameters())
-    parameter.tensor.set_requires_grad(is_trained(parameter, run.options()));
+    parameter.tensor.set_requires_grad(is_trained(parameter, run.options(), /*frozen_stages=*/0));
   run.workload = std::make_unique<GeneratedWorkload>(*run.network, frozen);
   run.optimizer = std::make_unique<Optimizer>(run.network->parameters(), optimizer_options(run.options()));
   const nlohmann::json& expected = golden()["forms"][form];

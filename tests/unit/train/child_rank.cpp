@@ -68,7 +68,12 @@ TrainOptions group_options(const std::filesystem::path& folder, const std::strin
     options.model = "resnet18";
     options.scratch = true;
     options.preprocessing = Preprocessing{.resize_size = 72, .crop_size = 64};
-  } else if (set == "frozen") {
+  } else if (set == "frozen" || set == "stages") {
+    if (set == "stages") {
+      options.freeze_until = "stage4";
+      options.views = 2;
+      options.epochs = 3;
+    }
     options.batch_norm = BatchNormPolicy::kFrozenStatistics;
     options.accumulate = 2;
     options.clip_norm = 1;

@@ -73,6 +73,14 @@ TEST(GroupRun, WithFrozenStatisticsEqualsARunInOneProcess) {
   expect_nearly_equal(folder / "of3", folder / "one");
 }
 
+// One process keeps what the frozen stages give, several compute it in every step.
+TEST(GroupRun, WithFrozenStagesEqualsARunInOneProcess) {
+  const test::TempDir folder;
+  train(group_options(folder.path(), "stages", "one"));
+  expect_all_ended_well(3, folder.path(), "stages", "of3");
+  expect_nearly_equal(folder / "of3", folder / "one");
+}
+
 TEST(GroupRun, OfTheHeadRecipeDividesTheFeatures) {
   const test::TempDir folder;
   train(group_options(folder.path(), "head", "one"));

@@ -188,6 +188,10 @@ TEST(Resolve, RefusesWhatCannotBeMeantPrintingOptionAndValue) {
       {"label_smoothing", "nan", [=](auto& o) { o.label_smoothing = nan; }},
       {"accumulate", "0", [](auto& o) { o.accumulate = 0; }},
       {"clip_norm", "-2", [](auto& o) { o.clip_norm = -2; }},
+      {"views", "-3", [](auto& o) { o.views = -3; }},
+      {"freeze_until", "recipe head", [](auto& o) { o.freeze_until = "stem", o.recipe = Recipe::kHead; }},
+      {"freeze_until", "scratch", [](auto& o) { o.freeze_until = "stem", o.scratch = true; }},
+      {"freeze_until", "budget", [](auto& o) { o.freeze_until = "stem", o.recipe = Recipe::kAuto, o.budget = 60, o.views = 2; }},
       {"threads", "-1", [](auto& o) { o.threads = -1; }},
       {"validation_fraction", "1", [](auto& o) { o.validation_fraction = 1; }},
       {"max_unreadable_share", "1.5", [](auto& o) { o.max_unreadable_share = 1.5; }},
@@ -229,6 +233,19 @@ TEST(Resolve, AutoIsTheDefaultAndStartsFromAFittedHead) {
   EXPECT_FALSE(resolve_options(options, source_of("resnet18")).choose_resize);
   options.scratch = true;  // nothing to fit a head to
   EXPECT_EQ(resolve_options(options, source_of("resnet18")).head_init, HeadInit::kXavier);
+}
+
+TEST(Resolve, FrozenStagesAreNamedAsTheArchitectureNamesThem) {
+  TrainOptions options = valid_options();
+  options.freeze_until = "layer3";
+  options.views = 4;
+  const ResolvedOptions r = resolve_options(options, source_of("resnet18"));
+  EXPECT_EQ(r.freeze_until, "layer3");
+  EXPECT_EQ(r.views, 4);
+  const std::string message = test::message_of(ErrorCategory::kUsage, [&] { resolve_options(options, source_of("efficientnet_lite0")); });
+  for (const char* part : {"freeze_until", "efficientnet_lite0", "stem", "stage7", "top", "layer3"}) {
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+  }
 }
 
 TEST(Resolve, ABudgetBelongsToAuto) {

@@ -1,7 +1,6 @@
 // A run that is stopped, killed or out of disk goes on to the same bytes as one that was never stopped.
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,7 +11,9 @@
 
 #include "child_run.h"
 #include "core/file.h"
+#include "equal_runs.h"
 #include "headstart/train.h"
+#include "small_disk.h"
 #include "support/temp_dir.h"
 #include "tiny_run.h"
 #include "train/checkpoint.h"
@@ -20,41 +21,12 @@
 namespace headstart {
 namespace {
 
-using test::differing_tensors;
+using test::expect_equal_runs;
 using test::message_of;
-using test::read_model_tensors;
+using test::SmallDisk;
 using test::stop_after;
 using test::tiny_options;
-
-void expect_equal_runs(const std::filesystem::path& a, const std::filesystem::path& b) {
-  EXPECT_TRUE(differing_tensors(read_model_tensors(a), read_model_tensors(b)).empty());
-  const Checkpoint first = read_checkpoint(a / "checkpoint.safetensors"), second = read_checkpoint(b / "checkpoint.safetensors");
-  EXPECT_TRUE(differing_tensors(first.model, second.model).empty());
-  EXPECT_TRUE(differing_tensors(first.optimizer, second.optimizer).empty());
-  EXPECT_TRUE(differing_tensors(first.best, second.best).empty());
-  ASSERT_EQ(first.progress.history.size(), second.progress.history.size());
-  EXPECT_EQ(first.progress.best_epoch, second.progress.best_epoch);
-  for (std::size_t i = 0; i < first.progress.history.size(); ++i) {
-    EXPECT_EQ(first.progress.history[i].train_loss, second.progress.history[i].train_loss);
-    EXPECT_EQ(first.progress.history[i].train_top1, second.progress.history[i].train_top1);
-    EXPECT_EQ(first.progress.history[i].validation_loss, second.progress.history[i].validation_loss);
-  }
-  EXPECT_EQ(read_text_file(a / "predictions.csv"), read_text_file(b / "predictions.csv"));
-}
-
-// Trains to `steps` steps, then goes on in further sittings of as many.
-void train_in_sittings(const TrainOptions& options, int steps) {
-  message_of(ErrorCategory::kInterrupted, [&] { train(options, stop_after(steps)); });
-  for (int sittings = 0; sittings < 100; ++sittings) {
-    try {
-      resume_training({.run = options.out}, stop_after(steps));
-      return;
-    } catch (const Error& error) {
-      ASSERT_EQ(error.category(), ErrorCategory::kInterrupted) << error.what();
-    }
-  }
-  FAIL() << "the run does not come to its end";
-}
+using test::train_in_sittings;
 
 TEST(Resume, ARunInSittingsEqualsOneThatWasNeverStopped) {
   const test::TempDir folder;
@@ -205,26 +177,6 @@ TEST(Resume, RefusesAFolderWithoutARun) {
   message_of(ErrorCategory::kUsage, [&] { resume_training({.run = folder.path()}); });
 }
 
-// A file-size limit stands in for a full disk: writes fail in the same place, without needing a file system of our own.
-class SmallDisk {
- public:
-  explicit SmallDisk(rlim_t bytes) : before_(signal(SIGXFSZ, SIG_IGN)) {
-    getrlimit(RLIMIT_FSIZE, &limit_);
-    const rlimit small{.rlim_cur = bytes, .rlim_max = limit_.rlim_max};
-    setrlimit(RLIMIT_FSIZE, &small);
-  }
-  ~SmallDisk() {
-    setrlimit(RLIMIT_FSIZE, &limit_);
-    signal(SIGXFSZ, before_);
-  }
-  SmallDisk(const SmallDisk&) = delete;
-  SmallDisk& operator=(const SmallDisk&) = delete;
-
- private:
-  sighandler_t before_;
-  rlimit limit_{};
-};
-
 TEST(Resume, AFullDiskLeavesTheLastCheckpointAndNoDebris) {
   const test::TempDir folder;
   train(tiny_options(folder.path(), {.name = "straight"}));
@@ -263,26 +215,31 @@ bool ended_well_before(pid_t child, std::chrono::milliseconds longest) {
   return true;
 }
 
-TEST(Resume, KilledAtRandomMomentsARunStillEndsWithTheSameBytes) {
+class KilledRun : public testing::TestWithParam<test::ChildRun> {};
+
+TEST_P(KilledRun, StillEndsWithTheSameBytes) {
   const test::TempDir folder;
   constexpr int kEpochs = 6;
+  const auto start = [&](const char* name) { return test::start_child_run(folder / name, kEpochs, GetParam()); };
   const auto began = std::chrono::steady_clock::now();
-  ASSERT_TRUE(ended_well_before(test::start_child_run(folder / "straight", kEpochs), std::chrono::minutes(5)));
+  ASSERT_TRUE(ended_well_before(start("straight"), std::chrono::minutes(5)));
   const auto whole = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began);
   std::mt19937 random(20260124);  // its seed decides where the kills fall, as far as the machine's timing lets it
   bool done = false;
   int kills = 0;
   for (int sitting = 0; !done && sitting < 8; ++sitting) {
     const std::chrono::milliseconds longest = whole * (20 + random() % 60) / 100;
-    done = ended_well_before(test::start_child_run(folder / "killed", kEpochs), longest);
+    done = ended_well_before(start("killed"), longest);
     kills += done ? 0 : 1;
   }
   if (!done) {
-    ASSERT_TRUE(ended_well_before(test::start_child_run(folder / "killed", kEpochs), std::chrono::minutes(5)));
+    ASSERT_TRUE(ended_well_before(start("killed"), std::chrono::minutes(5)));
   }
   EXPECT_GT(kills, 0);
   expect_equal_runs(folder / "straight", folder / "killed");
 }
+
+INSTANTIATE_TEST_SUITE_P(Resume, KilledRun, testing::Values(test::ChildRun::kPlain, test::ChildRun::kFrozenStages));
 
 }  // namespace
 }  // namespace headstart
