@@ -150,10 +150,13 @@ TEST(Split, AShareIsStratifiedAndPartOfALargerShare) {
   EXPECT_EQ(none.train.size(), 3U);
   EXPECT_EQ(none.validation.size(), 2U);
   const auto before = [](const Sample& a, const Sample& b) { return a.path < b.path; };
-  for (const auto& [small, large] : {std::pair(&none, &tenth), {&tenth, &half}, {&half, &all}}) {
-    EXPECT_TRUE(std::is_sorted(small->train.begin(), small->train.end(), before));
-    EXPECT_TRUE(std::includes(large->train.begin(), large->train.end(), small->train.begin(), small->train.end(), before));
-    EXPECT_TRUE(std::includes(large->validation.begin(), large->validation.end(), small->validation.begin(), small->validation.end(), before));
+  const Catalog* const by_size[] = {&none, &tenth, &half, &all};
+  for (std::size_t i = 1; i < std::size(by_size); ++i) {
+    for (const Split split : {Split::kTrain, Split::kValidation}) {
+      const std::vector<Sample>&small = by_size[i - 1]->samples(split), &large = by_size[i]->samples(split);
+      EXPECT_TRUE(std::is_sorted(small.begin(), small.end(), before));
+      EXPECT_TRUE(std::includes(large.begin(), large.end(), small.begin(), small.end(), before));
+    }
   }
 }
 
