@@ -53,7 +53,7 @@ TEST(FoldedLayer, EqualsConvolutionNormAdditionAndActivation) {
   const c10::NoGradGuard no_gradients;
   for (const ConvolutionShape& shape : kShapes) {
     const ConvolutionNorm layer = pair(shape);
-    const FoldedWeights folded({layer}, at::kFloat);
+    const FoldedWeights folded(std::vector{layer}, at::kFloat);
     const at::Tensor x = image(shape.in, 12);
     const at::Tensor added = test::generate("added", 1, -1, 1).expand_as(layer.convolution(x)).contiguous(at::MemoryFormat::ChannelsLast);
     for (const Activation activation : {Activation::kNone, Activation::kRelu, Activation::kRelu6}) {
@@ -69,7 +69,7 @@ TEST(FoldedLayer, EqualsConvolutionNormAdditionAndActivation) {
 TEST(FoldedLayer, LeavesWhatIsAddedAlone) {
   const c10::NoGradGuard no_gradients;
   const ConvolutionNorm layer = pair(kShapes[3]);
-  const FoldedWeights folded({layer}, at::kFloat);
+  const FoldedWeights folded(std::vector{layer}, at::kFloat);
   const at::Tensor added = image(16, 6), before = added.clone();
   layer(image(8, 6), folded, Activation::kRelu, added);
   EXPECT_TRUE(test::tensors_equal(added, before));
@@ -102,6 +102,18 @@ TEST_P(Folded, DoesNotFollowTheWeightsThatItWasMadeOf) {
     EXPECT_TRUE(test::tensors_equal(folded.features(test::generated_input(64)), before));
   }
   EXPECT_FALSE(test::tensors_equal(FoldedNetwork(*network, at::kFloat).features(test::generated_input(64)), before));
+}
+
+TEST_P(Folded, TheFirstStagesCanBeFoldedAlone) {
+  const c10::NoGradGuard no_gradients;
+  const auto network = test::generated_network(GetParam(), 3);
+  const at::Tensor input = test::generated_input(64);
+  const auto whole = network->fold(at::kFloat);
+  for (std::size_t stages = 1; stages <= network->stages().size(); ++stages) {
+    const auto first = network->fold(at::kFloat, stages);
+    EXPECT_TRUE(test::tensors_equal(network->run_stages(input, 0, stages, *first), network->run_stages(input, 0, stages, *whole)))
+        << stages;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Architectures, Folded,
