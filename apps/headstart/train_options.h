@@ -22,7 +22,7 @@ struct AugmentationRequest {
 
 struct TrainRequest {
   TrainOptions options;
-  AugmentationRequest augmentation;  // over the recipe's own
+  AugmentationRequest augmentation;             // over the recipe's own
   std::optional<std::filesystem::path> resume;  // the run folder to go on with
   std::filesystem::path log_file;
   std::string devices;  // the --devices list

@@ -98,8 +98,8 @@ struct RecipeDefaults {
   HeadBias head_bias = HeadBias::kZero;
   Keep keep = Keep::kBest;
   EpochScore score = EpochScore::kValidation;
-  std::string_view model;            // source model; empty: the default one
-  bool exact = false;                // pixels and arithmetic as the book's: exact augmentation, float32
+  std::string_view model;  // source model; empty: the default one
+  bool exact = false;      // pixels and arithmetic as the book's: exact augmentation, float32
   Augmentation augmentation;
   std::optional<ResizeMode> resize;  // where it differs from the source model's own
 };
@@ -185,8 +185,8 @@ struct TrainOptions {
   double max_unreadable_share = 0.1;           // of a split; more and training stops with Error(kData)
   std::optional<Preprocessing> preprocessing;  // empty: the source model's own
   std::optional<Augmentation> augmentation;    // empty: the recipe's
-  std::optional<DecodeOptions> decode;   // overrides the decode part of the preprocessing
-  std::shared_ptr<SharedInputs> shared;  // of several runs; empty: the run's own
+  std::optional<DecodeOptions> decode;         // overrides the decode part of the preprocessing
+  std::shared_ptr<SharedInputs> shared;        // of several runs; empty: the run's own
   LogSink log;
 };
 

@@ -87,9 +87,9 @@ void fit_whole_head(Run& run) {
   const Features features = features_of(run, run.catalog);
   const bool may_choose = run.options().score == EpochScore::kValidation;
   TrainResult& progress = run.state.progress;
-  progress.head_trials = fit_head(*run.network, {.train = features.train,
-                                                 .validation = may_choose ? &features.validation : nullptr,
-                                                 .class_weights = weights_of_classes(run)});
+  progress.head_trials = fit_head(
+      *run.network,
+      {.train = features.train, .validation = may_choose ? &features.validation : nullptr, .class_weights = weights_of_classes(run)});
   share_weights(run);
   const Metrics on_train = metrics_of(run, Split::kTrain, features.train),
                 held_out = metrics_of(run, Split::kValidation, features.validation);
@@ -162,8 +162,8 @@ void fit_asked_head(Run& run) {
   if (run.options().head_init == HeadInit::kProbe) return fit_whole_head(run);
   const FeatureProgress progress =
       stage_progress(run.callbacks, feature_views(run.options(), Split::kTrain) * std::ssize(run.catalog.train));
-  const FeatureTable train = checked_features(run.shared->impl().features, *run.network, run.catalog, Split::kTrain, run.options(),
-                                              progress, run.group);
+  const FeatureTable train =
+      checked_features(run.shared->impl().features, *run.network, run.catalog, Split::kTrain, run.options(), progress, run.group);
   fit_head_biases(*run.network, {.train = train, .class_weights = weights_of_classes(run)}, sources);
   share_weights(run);
 }

@@ -251,6 +251,7 @@ void expect_equal(const Metrics& a, const Metrics& b) {
 TEST(RunJson, ReadsBackEqualToTheLastBit) {
   TrainResult result = test::fake_result({.classes = 3, .epochs = 4});
   result.options = odd_options();
+  result.photo_share = 0.3;
   result.classes[1] = "\xC3\x28 no UTF-8";
   result.head_sources = {{.row = 934, .name = "hotdog"}, {}, {.row = 7, .name = ""}};
   result.head_trials = {{.penalty = 0.1, .train_loss = 0.5, .validation_loss = 0.6, .validation_top1 = 0.75},
@@ -277,6 +278,7 @@ TEST(RunJson, ReadsBackEqualToTheLastBit) {
   EXPECT_EQ(back.start->validation_top1, 2.0 / 3);
   EXPECT_EQ(back.best_epoch, result.best_epoch);
   EXPECT_EQ(back.seconds, result.seconds);
+  EXPECT_EQ(back.photo_share, result.photo_share);
   EXPECT_EQ(back.data_fingerprint, result.data_fingerprint);
   EXPECT_EQ(back.model_file.string(), result.model_file.string());
   EXPECT_EQ(back.report_file, result.report_file);
@@ -317,7 +319,7 @@ TEST(RunJson, KeepsNanAndInfinityAndARunUnderWay) {
 
 TEST(RunJson, NamesTheVersionsItWasWrittenWith) {
   const auto json = ordered_json::parse(run_to_json(test::fake_result({})));
-  EXPECT_EQ(json["format"], 5);
+  EXPECT_EQ(json["format"], 6);
   EXPECT_FALSE(json["headstart_version"].get<std::string>().empty());
   EXPECT_FALSE(json["libtorch_version"].get<std::string>().empty());
 }
@@ -330,6 +332,8 @@ TEST(RunJson, RefusesDamageNamingTheField) {
       {"/options", "5"},
       {"/classes", "{}"},
       {"/classes/0", "7"},
+      {"/photo_share", "1.5"},
+      {"/photo_share", "-0.1"},
       {"/best_epoch", "99"},
       {"/best_epoch", "-1"},
       {"/history/0/epoch", "0"},
