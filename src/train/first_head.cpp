@@ -21,12 +21,12 @@ struct Features {
   FeatureTable train, validation;
 };
 
-// Both splits' in the view of the options' preprocessing.
+// Both splits' in the view of the options' preprocessing, however many photos can be read.
 Features features_of(Run& run, const Catalog& catalog) {
   FeatureStore& store = run.shared->impl().features;
   const std::int64_t training = feature_views(run.options(), Split::kTrain) * std::ssize(catalog.train);
   const FeatureProgress progress = stage_progress(run.callbacks, training + std::ssize(catalog.validation));
-  const auto of = [&](Split split) { return checked_features(store, *run.network, catalog, split, run.options(), progress, run.group); };
+  const auto of = [&](Split split) { return store.table(*run.network, catalog, split, run.options(), progress, run.group); };
   const std::int64_t computed_before = store.computed();
   const Clock::time_point began = Clock::now();
   Features features{.train = of(Split::kTrain), .validation = of(Split::kValidation)};
@@ -85,6 +85,8 @@ void keep_affordable_photos(Run& run) {
 // The whole layer (HeadInit::kProbe). Test photos that are scored after every epoch choose no penalty.
 void fit_whole_head(Run& run) {
   const Features features = features_of(run, run.catalog);
+  check_unreadable(features.train.unreadable, run.catalog.train.size(), Split::kTrain, run.options());
+  check_unreadable(features.validation.unreadable, run.catalog.validation.size(), Split::kValidation, run.options());
   const bool may_choose = run.options().score == EpochScore::kValidation;
   TrainResult& progress = run.state.progress;
   progress.head_trials = fit_head(
