@@ -10,6 +10,7 @@
 
 #include "headstart/error.h"
 #include "model/folding.h"
+#include "model/fused_norm.h"
 
 namespace headstart {
 namespace {
@@ -131,7 +132,9 @@ at::Tensor ConvolutionNorm::operator()(const at::Tensor& x, NormPass pass, Activ
   if (pass.folded != nullptr) return pass.folded->run(place, x, activation, added);
   at::Tensor y;
   if (pass.mode == NormMode::kBatchStatistics) {
-    y = norm(convolution(x), pass);
+    y = convolution(x);
+    if (pass.shared == nullptr && can_fuse_norm(y)) return fused_norm(y, added, norm, activation);
+    y = norm(y, pass);
   } else {
     const ScaleAndShift folded = headstart::fold(convolution, norm);
     y = convolve(x, folded.weight.to(x.scalar_type()), folded.bias.to(x.scalar_type()), convolution.shape);
