@@ -2,64 +2,14 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Context.h>
-#include <ATen/core/LegacyTypeDispatch.h>
-#include <ATen/core/List.h>
-#include <ATen/core/dispatch/Dispatcher.h>
 #include <c10/core/GradMode.h>
 
-#include <array>
-#include <optional>
-#include <string_view>
+#include "model/fused_convolution.h"
 
 namespace headstart {
 namespace {
 
 bool can_pack(const at::Tensor& weight) { return weight.is_cpu() && weight.scalar_type() != at::kDouble && at::Context::hasMKLDNN(); }
-
-using Scalars = c10::List<std::optional<at::Scalar>>;
-
-struct FusedActivation {
-  std::string_view name;
-  Scalars scalars;
-};
-
-FusedActivation fused(Activation activation) {
-  switch (activation) {
-    case Activation::kRelu:
-      return {.name = "relu", .scalars = Scalars()};
-    case Activation::kRelu6:
-      return {.name = "hardtanh", .scalars = Scalars({at::Scalar(0.0), at::Scalar(6.0)})};
-    case Activation::kNone:
-      break;
-  }
-  return {.name = "none", .scalars = Scalars()};
-}
-
-// x convolved with packed weights, bias and activation in the same pass.
-at::Tensor convolve_fused(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, at::IntArrayRef padding,
-                          const ConvolutionShape& shape, Activation activation) {
-  using Signature = at::Tensor(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&, at::IntArrayRef, at::IntArrayRef,
-                               at::IntArrayRef, std::int64_t, std::string_view, Scalars, std::optional<std::string_view>);
-  static const auto run = c10::Dispatcher::singleton().findSchemaOrThrow("mkldnn::_convolution_pointwise", "").typed<Signature>();
-  const std::array<std::int64_t, 2> stride = {shape.stride, shape.stride}, dilation = {1, 1};
-  const FusedActivation post = fused(activation);
-  return run.call(x, weight, bias, padding, stride, dilation, shape.groups, post.name, post.scalars, std::nullopt);
-}
-
-// The same, with `added` added before the activation. Of the activations the operator knows ReLU alone here.
-at::Tensor convolve_fused_add(const at::Tensor& x, const at::Tensor& added, const at::Tensor& weight, const at::Tensor& bias,
-                              at::IntArrayRef padding, const ConvolutionShape& shape, Activation activation) {
-  using Signature = at::Tensor(const at::Tensor&, const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&, at::IntArrayRef,
-                               at::IntArrayRef, at::IntArrayRef, std::int64_t, std::string_view, std::optional<at::Scalar>,
-                               std::optional<std::string_view>, Scalars, std::optional<std::string_view>);
-  static const auto run = c10::Dispatcher::singleton().findSchemaOrThrow("mkldnn::_convolution_pointwise", "binary").typed<Signature>();
-  const std::array<std::int64_t, 2> stride = {shape.stride, shape.stride}, dilation = {1, 1};
-  const bool relu = activation == Activation::kRelu;
-  const std::optional<std::string_view> post = relu ? std::optional<std::string_view>("relu") : std::nullopt;
-  at::Tensor y =
-      run.call(x, added, weight, bias, padding, stride, dilation, shape.groups, "add", at::Scalar(1.0), post, Scalars(), std::nullopt);
-  return relu ? y : activate_(y, activation);
-}
 
 }  // namespace
 
@@ -89,15 +39,8 @@ FoldedWeights::FoldedWeights(std::span<const ConvolutionNorm> layers, at::Scalar
 
 at::Tensor FoldedWeights::run(std::size_t place, const at::Tensor& x, Activation activation, const at::Tensor& added) const {
   const Layer& layer = layers_[place];
-  if (!layer.packed) {
-    at::Tensor y = convolve(x, layer.weight, layer.bias, layer.shape);
-    if (added.defined()) y += added;
-    return activate_(y, activation);
-  }
-  const at::AutoDispatchBelowAutograd no_gradients;
-  const PaddedInput padded = pad(x, layer.shape);
-  if (!added.defined()) return convolve_fused(padded.x, layer.weight, layer.bias, padded.padding, layer.shape, activation);
-  return convolve_fused_add(padded.x, added, layer.weight, layer.bias, padded.padding, layer.shape, activation);
+  if (!layer.packed) return convolve(x, layer.weight, layer.bias, layer.shape, activation, added);
+  return convolve_in_one_pass(pad(x, layer.shape), layer.weight, layer.bias, added, layer.shape, activation);
 }
 
 at::Tensor FoldedNetwork::features(const at::Tensor& x) const {

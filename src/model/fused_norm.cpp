@@ -6,10 +6,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <optional>
 #include <vector>
 
+#include "model/bfloat16_bits.h"
 #include "model/norm_kernels.h"
 
 namespace headstart {
@@ -19,26 +19,6 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 constexpr std::size_t kChunkValues = std::size_t{1} << 15;  // 64 KiB of bfloat16: a chunk and its output stay in a core's own cache
-
-const std::uint16_t* bits(const at::Tensor& x) {
-  return x.defined() ? reinterpret_cast<const std::uint16_t*>(x.const_data_ptr<at::BFloat16>()) : nullptr;
-}
-std::uint16_t* writable_bits(const at::Tensor& x) {
-  return x.defined() ? reinterpret_cast<std::uint16_t*>(x.mutable_data_ptr<at::BFloat16>()) : nullptr;
-}
-
-Clamp clamp_of(Activation activation) {
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  switch (activation) {
-    case Activation::kRelu:
-      return {.low = 0, .high = kInfinity};
-    case Activation::kRelu6:
-      return {.low = 0, .high = 6};
-    case Activation::kNone:
-      break;
-  }
-  return {.low = -kInfinity, .high = kInfinity};
-}
 
 // The rows of x [N, C, H, W], channels_last, in chunks whose borders do not depend on the number of threads.
 struct Chunks {
@@ -65,8 +45,7 @@ struct Chunks {
 // Two sums a channel for each chunk.
 class PartialSums {
  public:
-  explicit PartialSums(const Chunks& chunks)
-      : channels_(chunks.channels), values_(2 * chunks.count * chunks.channels) {}
+  explicit PartialSums(const Chunks& chunks) : channels_(chunks.channels), values_(2 * chunks.count * chunks.channels) {}
   float* first(std::size_t chunk) { return values_.data() + 2 * chunk * channels_; }
   float* second(std::size_t chunk) { return first(chunk) + channels_; }
 
@@ -80,7 +59,8 @@ struct Moments {
   std::vector<double> mean, squares;  // squares: Σ (x - mean)²
 };
 
-// Chunks are summed about their own first row, which keeps float32 exact enough far from zero, and joined as in Chan, Golub & LeVeque (1983).
+// Chunks are summed about their own first row, which keeps float32 exact enough far from zero, and joined as in Chan, Golub & LeVeque
+// (1983).
 Moments moments(const at::Tensor& x, const Chunks& chunks) {
   const std::uint16_t* const values = bits(x);
   PartialSums sums(chunks);
@@ -145,7 +125,7 @@ Normalise affine(const at::Tensor& rows, Activation activation) {
 
 // By channel: the gradients of shift and scale, and what makes x's.
 struct Gradients {
-  at::Tensor bias, weight;                              // float32 [C]
+  at::Tensor bias, weight;                             // float32 [C]
   std::vector<float> by_gradient, by_input, constant;  // InputGradient
 };
 
@@ -204,6 +184,7 @@ struct NormFunction : torch::autograd::Function<NormFunction> {
     context->save_for_backward({x, needs_output ? y : at::Tensor(), rows});
     context->saved_data["activation"] = static_cast<std::int64_t>(activation);
     context->saved_data["added"] = added.has_value();
+    context->saved_data["scaled"] = weight.has_value();
     return y;
   }
 
@@ -217,14 +198,16 @@ struct NormFunction : torch::autograd::Function<NormFunction> {
     PartialSums sums(chunks);
     const at::Tensor passed = y.defined() ? at::empty_like(x) : at::Tensor();
     chunks.for_each([&](std::size_t chunk, std::size_t first, Rows part) {
-      const GradientSums into{.mean = rows.const_data_ptr<float>() + kMean * rows.size(1), .sum = sums.first(chunk), .products = sums.second(chunk)};
+      const GradientSums into{
+          .mean = rows.const_data_ptr<float>() + kMean * rows.size(1), .sum = sums.first(chunk), .products = sums.second(chunk)};
       add_gradients(bits(dy) + first, bits(x) + first, y.defined() ? bits(y) + first : nullptr, part, norm, into,
                     passed.defined() ? writable_bits(passed) + first : nullptr);
     });
     const Gradients found = gradients(chunks, sums, rows);
     variable_list result(kOthers + 2);
     if (context->needs_input_grad(kX)) {
-      const InputGradient factors{.by_gradient = found.by_gradient.data(), .by_input = found.by_input.data(), .constant = found.constant.data()};
+      const InputGradient factors{
+          .by_gradient = found.by_gradient.data(), .by_input = found.by_input.data(), .constant = found.constant.data()};
       const at::Tensor& gradient = passed.defined() ? passed : dy;
       const Normalise to_x = affine(rows, passed.defined() ? Activation::kNone : activation);
       at::Tensor dx = at::empty_like(x);
@@ -234,7 +217,7 @@ struct NormFunction : torch::autograd::Function<NormFunction> {
       result[kX] = dx;
     }
     if (context->saved_data["added"].toBool()) result[kAdded] = passed.defined() ? passed : dy;
-    result[kWeight] = found.weight;
+    if (context->saved_data["scaled"].toBool()) result[kWeight] = found.weight;
     result[kBias] = found.bias;
     return result;
   }

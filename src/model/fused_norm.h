@@ -1,8 +1,9 @@
-// Batch norm in training, the addition behind it and the activation as one function: fewer passes over the activations than one after the other.
+// Batch norm in training, the addition behind it and the activation as one function: fewer passes over the activations than one after the
+// other.
 //
 // Forward: the statistics in one pass over x, the output in one more. Backward: the sums in one pass, x's gradient in one more; neither the
-// norm's own output nor the activation's gradient is ever written. LibTorch's functions in turn make 6 passes forward (9 with an addition) and
-// 8 backward, and memory is what these layers wait for (docs/performance.md). The arithmetic is float32, sums of chunks are added up in
+// norm's own output nor the activation's gradient is ever written. LibTorch's functions in turn make 6 passes forward (9 with an addition)
+// and 8 backward, and memory is what these layers wait for (docs/performance.md). The arithmetic is float32, sums of chunks are added up in
 // float64 in a fixed order: the same bits for any number of threads.
 // Thread-safety: as the layers (model/layers.h).
 #pragma once
@@ -16,8 +17,8 @@ namespace headstart {
 // Whether fused_norm takes x: bfloat16 on the CPU, channels_last, channels a multiple of 8, two values a channel or more.
 bool can_fuse_norm(const at::Tensor& x);
 
-// activation(norm(x) + added) with the statistics of the batch, which update the running ones; `added` may be undefined. With gradients to x,
-// added and the norm's parameters. x, added [N, C, H, W] → the same shape.
+// activation(norm(x) + added) with the statistics of the batch, which update the running ones; `added` may be undefined. With gradients to
+// x, added and the norm's parameters. x, added [N, C, H, W] → the same shape.
 at::Tensor fused_norm(const at::Tensor& x, const at::Tensor& added, const BatchNorm& norm, Activation activation);
 
 }  // namespace headstart

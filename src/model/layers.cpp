@@ -6,20 +6,17 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <span>
 
 #include "headstart/error.h"
+#include "model/depthwise.h"
 #include "model/folding.h"
+#include "model/fused_convolution.h"
 #include "model/fused_norm.h"
 
 namespace headstart {
 namespace {
-
-// Rows (or columns) of padding that make the output ceil(size / stride) long.
-std::int64_t same_padding(std::int64_t size, const ConvolutionShape& shape) {
-  const std::int64_t output = (size + shape.stride - 1) / shape.stride;
-  return std::max<std::int64_t>((output - 1) * shape.stride + shape.kernel - size, 0);
-}
 
 // Of a batch that is spread over processes: float32 [C] each, and the number of values a channel, float64 [].
 struct SharedStatistics {
@@ -86,18 +83,17 @@ at::Tensor shared_batch_norm(const BatchNorm& norm, const at::Tensor& x, const S
 
 }  // namespace
 
+std::int64_t padding_of(std::int64_t size, const ConvolutionShape& shape) {
+  if (shape.padding == Padding::kSymmetric) return 2 * (shape.kernel / 2);
+  const std::int64_t output = (size + shape.stride - 1) / shape.stride;
+  return std::max<std::int64_t>((output - 1) * shape.stride + shape.kernel - size, 0);
+}
+
 PaddedInput pad(const at::Tensor& x, const ConvolutionShape& shape) {
-  if (shape.padding == Padding::kSymmetric) return {.x = x, .padding = {shape.kernel / 2, shape.kernel / 2}};
-  const std::int64_t vertical = same_padding(x.size(2), shape);
-  const std::int64_t horizontal = same_padding(x.size(3), shape);
+  const std::int64_t vertical = padding_of(x.size(2), shape), horizontal = padding_of(x.size(3), shape);
   if (vertical % 2 == 0 && horizontal % 2 == 0) return {.x = x, .padding = {vertical / 2, horizontal / 2}};
   const std::array<std::int64_t, 4> sides = {horizontal / 2, horizontal - horizontal / 2, vertical / 2, vertical - vertical / 2};
   return {.x = at::constant_pad_nd(x, sides, 0)};
-}
-
-at::Tensor convolve(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const ConvolutionShape& shape) {
-  const PaddedInput padded = pad(x, shape);
-  return at::conv2d(padded.x, weight, bias, {shape.stride, shape.stride}, padded.padding, {1, 1}, shape.groups);
 }
 
 at::Tensor& activate_(at::Tensor& x, Activation activation) {
@@ -112,9 +108,51 @@ at::Tensor& activate_(at::Tensor& x, Activation activation) {
   return x;
 }
 
-at::Tensor Convolution::operator()(const at::Tensor& x) const {
-  return convolve(x, weight.to(x.scalar_type()), bias.defined() ? bias.to(x.scalar_type()) : bias, shape);
+at::Tensor passed_gradient(const at::Tensor& dy, const at::Tensor& y, Activation activation) {
+  switch (activation) {
+    case Activation::kRelu:
+      return at::threshold_backward(dy, y, 0);
+    case Activation::kRelu6:
+      return at::hardtanh_backward(dy, y, 0, 6);
+    case Activation::kNone:
+      break;
+  }
+  return dy;
 }
+
+Clamp clamp_of(Activation activation) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  switch (activation) {
+    case Activation::kRelu:
+      return {.low = 0, .high = kInfinity};
+    case Activation::kRelu6:
+      return {.low = 0, .high = 6};
+    case Activation::kNone:
+      break;
+  }
+  return {.low = -kInfinity, .high = kInfinity};
+}
+
+at::Tensor convolve(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const ConvolutionShape& shape,
+                    Activation activation, const at::Tensor& added) {
+  at::Tensor y;
+  if (can_convolve_depthwise(x, shape)) {
+    if (!added.defined()) return depthwise_convolve(x, weight, bias, shape, activation);
+    y = depthwise_convolve(x, weight, bias, shape, Activation::kNone);
+  } else if (bias.defined() && can_fuse_convolution(x)) {
+    return fused_convolve(x, weight, bias, added, shape, activation);
+  } else {
+    const PaddedInput padded = pad(x, shape);
+    const at::Tensor shift = bias.defined() ? bias.to(x.scalar_type()) : bias;
+    // In x's layout at once: the backward pass would make that copy again.
+    const at::Tensor cast = weight.to(x.scalar_type(), /*non_blocking=*/false, /*copy=*/false, x.suggest_memory_format());
+    y = at::conv2d(padded.x, cast, shift, {shape.stride, shape.stride}, padded.padding, {1, 1}, shape.groups);
+  }
+  if (added.defined()) y += added;
+  return activate_(y, activation);
+}
+
+at::Tensor Convolution::operator()(const at::Tensor& x) const { return convolve(x, weight, bias, shape); }
 
 at::Tensor BatchNorm::operator()(const at::Tensor& x, NormPass mode) const {
   const bool batch = mode.mode == NormMode::kBatchStatistics;
@@ -130,15 +168,13 @@ at::Tensor BatchNorm::operator()(const at::Tensor& x, NormPass mode) const {
 
 at::Tensor ConvolutionNorm::operator()(const at::Tensor& x, NormPass pass, Activation activation, const at::Tensor& added) const {
   if (pass.folded != nullptr) return pass.folded->run(place, x, activation, added);
-  at::Tensor y;
-  if (pass.mode == NormMode::kBatchStatistics) {
-    y = convolution(x);
-    if (pass.shared == nullptr && can_fuse_norm(y)) return fused_norm(y, added, norm, activation);
-    y = norm(y, pass);
-  } else {
+  if (pass.mode == NormMode::kRunningStatistics) {
     const ScaleAndShift folded = headstart::fold(convolution, norm);
-    y = convolve(x, folded.weight.to(x.scalar_type()), folded.bias.to(x.scalar_type()), convolution.shape);
+    return convolve(x, folded.weight, folded.bias, convolution.shape, activation, added);
   }
+  at::Tensor y = convolution(x);
+  if (pass.shared == nullptr && can_fuse_norm(y)) return fused_norm(y, added, norm, activation);
+  y = norm(y, pass);
   if (added.defined()) y += added;
   return activate_(y, activation);
 }

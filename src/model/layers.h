@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "model/clamp.h"
 #include "model/network.h"
 
 namespace headstart {
@@ -33,6 +34,9 @@ struct ConvolutionShape {
   Padding padding = Padding::kSymmetric;
 };
 
+// Rows (or columns) of zeros that the convolution adds to `size` of them, half of them before the first, the odd one behind the last.
+std::int64_t padding_of(std::int64_t size, const ConvolutionShape& shape);
+
 // x as a convolution takes it: `padding` rows and columns are still to be added on each side.
 struct PaddedInput {
   at::Tensor x;
@@ -40,12 +44,17 @@ struct PaddedInput {
 };
 PaddedInput pad(const at::Tensor& x, const ConvolutionShape& shape);
 
-// weight [out, in / groups, kernel, kernel], bias [out] or undefined, both in x's dtype.
-at::Tensor convolve(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const ConvolutionShape& shape);
-
 enum class Activation { kNone, kRelu, kRelu6 };
 // In place: for x that nothing else needs, as a norm's or a convolution's output.
 at::Tensor& activate_(at::Tensor& x, Activation activation);
+// dy where the activation passed it, told by its output y.
+at::Tensor passed_gradient(const at::Tensor& dy, const at::Tensor& y, Activation activation);
+Clamp clamp_of(Activation activation);
+
+// activation(convolution(x) + added). weight [out, in / groups, kernel, kernel], bias [out] or undefined: of any floating dtype, cast to
+// x's where they are used; added [N, out, H', W'] or undefined.
+at::Tensor convolve(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const ConvolutionShape& shape,
+                    Activation activation = Activation::kNone, const at::Tensor& added = {});
 
 // x [N, in, H, W] → [N, out, H', W'].
 struct Convolution {

@@ -11,40 +11,15 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "model/bfloat16_rows-inl.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace headstart::HWY_NAMESPACE {
 namespace {
 
-namespace hn = hwy::HWY_NAMESPACE;
-
 // Rows whose values of a channel are worked on together: what belongs to the channel is loaded once for all of them, and memory is still
 // read nearly in order.
 constexpr std::size_t kGroup = 8;
-
-template <class D>
-HWY_INLINE hn::Vec<D> load(D d, const std::uint16_t* bits) {
-  const hn::Rebind<std::uint16_t, D> narrow;
-  const hn::Rebind<std::uint32_t, D> wide;
-  return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(wide, hn::LoadU(narrow, bits))));
-}
-
-// Rounds to the nearest, ties to even. NaNs that arithmetic makes of bfloat16 values stay NaN: their low bits are zero.
-template <class D>
-HWY_INLINE void store(D /*d*/, hn::Vec<D> values, std::uint16_t* bits) {
-  const hn::Rebind<std::uint32_t, D> wide;
-  const hn::Rebind<std::int32_t, D> signed_wide;
-  const hn::Rebind<std::uint16_t, D> narrow;
-  const auto v = hn::BitCast(wide, values);
-  const auto odd = hn::And(hn::ShiftRight<16>(v), hn::Set(wide, 1));
-  const auto rounded = hn::ShiftRight<16>(hn::Add(hn::Add(v, hn::Set(wide, 0x7FFF)), odd));
-  hn::StoreU(hn::DemoteTo(narrow, hn::BitCast(signed_wide, rounded)), narrow, bits);
-}
-
-// With the limit first, x86's minimum and maximum give the value where it is NaN.
-template <class D>
-HWY_INLINE hn::Vec<D> clamped(D d, hn::Vec<D> value, Clamp clamp) {
-  return hn::Min(hn::Set(d, clamp.high), hn::Max(hn::Set(d, clamp.low), value));
-}
 
 template <class D>
 HWY_INLINE hn::Vec<D> where_passed(D d, hn::Vec<D> gradient, hn::Vec<D> value, Clamp clamp) {
@@ -52,16 +27,12 @@ HWY_INLINE hn::Vec<D> where_passed(D d, hn::Vec<D> gradient, hn::Vec<D> value, C
   return hn::IfThenElseZero(inside, gradient);
 }
 
-// Calls work(d, first row, rows, channel) for groups of rows and vectors of channels, the last ones of kChannelStep lanes.
+// Calls work(d, first row, rows, channel) for groups of rows and vectors of channels.
 template <typename Work>
 HWY_INLINE void in_groups(Rows rows, const Work& work) {
-  const hn::ScalableTag<float> d;
-  const hn::CappedTag<float, kChannelStep> rest;
   for (std::size_t first = 0; first < rows.count; first += kGroup) {
     const std::size_t group = std::min(kGroup, rows.count - first);
-    std::size_t c = 0;
-    for (; c + hn::Lanes(d) <= rows.channels; c += hn::Lanes(d)) work(d, first, group, c);
-    for (; c < rows.channels; c += hn::Lanes(rest)) work(rest, first, group, c);
+    in_vectors(rows.channels, [&](auto d, std::size_t c) HWY_ATTR { work(d, first, group, c); });
   }
 }
 

@@ -1,11 +1,13 @@
-// The passes over memory of a batch norm in training, fused with what follows it (model/fused_norm.h): each over rows of channels, bfloat16 as
-// its bits, arithmetic in float32. SIMD by Highway, chosen at run time; sums are the same whatever the threads, and may differ between
+// The passes over memory of a batch norm in training, fused with what follows it (model/fused_norm.h): each over rows of channels, bfloat16
+// as its bits, arithmetic in float32. SIMD by Highway, chosen at run time; sums are the same whatever the threads, and may differ between
 // processors in their last bits.
 // Thread-safety: any thread. `channels` is a multiple of kChannelStep everywhere.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+
+#include "model/clamp.h"
 
 namespace headstart {
 
@@ -15,12 +17,6 @@ inline constexpr std::size_t kChannelStep = 8;
 struct Rows {
   std::size_t count = 0;
   std::size_t channels = 0;
-};
-
-// An activation is a clamp: ReLU 0 to infinity, ReLU6 0 to 6, none from -infinity to infinity. NaN stays NaN. Its gradient passes where the
-// value lies strictly between the two.
-struct Clamp {
-  float low, high;
 };
 
 // sum += Σ (x - shift) and squares += Σ (x - shift)², by channel. All but x: [channels].
@@ -33,8 +29,8 @@ struct Normalise {
 };
 void normalise(const std::uint16_t* x, const std::uint16_t* added, Rows rows, const Normalise& norm, std::uint16_t* y);
 
-// sum += Σ g and products += Σ g * (x - mean), by channel, where g is dy where the activation passed it and else 0. What it passed is told by
-// its output y, or where y is nullptr by computing it again from x. Where `passed` is not nullptr, g is written there.
+// sum += Σ g and products += Σ g * (x - mean), by channel, where g is dy where the activation passed it and else 0. What it passed is told
+// by its output y, or where y is nullptr by computing it again from x. Where `passed` is not nullptr, g is written there.
 struct GradientSums {
   const float* mean;
   float *sum, *products;

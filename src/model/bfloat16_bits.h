@@ -1,0 +1,18 @@
+// bfloat16 tensors as the kernels of this folder take them: the bits of their values. nullptr for an undefined tensor.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+namespace headstart {
+
+inline const std::uint16_t* bits(const at::Tensor& x) {
+  return x.defined() ? reinterpret_cast<const std::uint16_t*>(x.const_data_ptr<at::BFloat16>()) : nullptr;
+}
+
+inline std::uint16_t* writable_bits(const at::Tensor& x) {
+  return x.defined() ? reinterpret_cast<std::uint16_t*>(x.mutable_data_ptr<at::BFloat16>()) : nullptr;
+}
+
+}  // namespace headstart

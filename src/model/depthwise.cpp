@@ -1,0 +1,218 @@
+#include "model/depthwise.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "model/bfloat16_bits.h"
+#include "model/depthwise_kernels.h"
+
+namespace headstart {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+constexpr std::size_t kLargestKernel = 5;
+
+// Output row (column) o meets input rows o * stride - before + k, 0 <= k < kernel.
+struct Axis {
+  std::ptrdiff_t in, out, before;
+};
+
+struct Geometry {
+  Geometry(const at::Tensor& x, const ConvolutionShape& shape)
+      : images(x.size(0)), channels(static_cast<std::size_t>(x.size(1))), kernel(shape.kernel), stride(shape.stride) {
+    const auto axis = [&shape](std::int64_t size) {
+      const std::int64_t padding = padding_of(size, shape);
+      return Axis{.in = size, .out = (size + padding - shape.kernel) / shape.stride + 1, .before = padding / 2};
+    };
+    rows = axis(x.size(2));
+    columns = axis(x.size(3));
+  }
+
+  std::size_t input_row() const { return static_cast<std::size_t>(columns.in) * channels; }
+  std::size_t output_row() const { return static_cast<std::size_t>(columns.out) * channels; }
+
+  std::ptrdiff_t images;
+  std::size_t channels;
+  std::ptrdiff_t kernel, stride;
+  Axis rows, columns;
+};
+
+// float32 [K * K, C], from [C, 1, K, K].
+at::Tensor taps_first(const at::Tensor& weight) { return weight.detach().view({weight.size(0), -1}).t().to(at::kFloat).contiguous(); }
+
+// work(image, row) for each row of each image, on LibTorch's threads.
+template <typename Work>
+void for_each_row(std::ptrdiff_t images, std::ptrdiff_t rows, const Work& work) {
+  at::parallel_for(0, images * rows, /*grain_size=*/1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) work(i / rows, i % rows);
+  });
+}
+
+at::Tensor output(const at::Tensor& x, const at::Tensor& taps, const float* bias, Clamp clamp, const Geometry& g) {
+  at::Tensor y = at::empty({g.images, x.size(1), g.rows.out, g.columns.out}, x.options(), at::MemoryFormat::ChannelsLast);
+  const std::uint16_t* const input = bits(x);
+  std::uint16_t* const into = writable_bits(y);
+  const float* const weights = taps.const_data_ptr<float>();
+  const RowGeometry row{.channels = g.channels,
+                        .columns = static_cast<std::size_t>(g.columns.in),
+                        .first = -g.columns.before,
+                        .taps = static_cast<std::size_t>(g.kernel),
+                        .step = static_cast<std::size_t>(g.stride),
+                        .tap_stride = static_cast<std::ptrdiff_t>(g.channels),
+                        .outputs = static_cast<std::size_t>(g.columns.out)};
+  for_each_row(g.images, g.rows.out, [&](std::ptrdiff_t image, std::ptrdiff_t o) {
+    std::array<RowTerm, kLargestKernel> terms;
+    std::size_t count = 0;
+    for (std::ptrdiff_t k = 0; k < g.kernel; ++k) {
+      const std::ptrdiff_t i = o * g.stride - g.rows.before + k;
+      if (i < 0 || i >= g.rows.in) continue;
+      terms[count++] = {.input = input + static_cast<std::size_t>(image * g.rows.in + i) * g.input_row(),
+                        .taps = weights + static_cast<std::size_t>(k * g.kernel) * g.channels};
+    }
+    correlate_rows(std::span(terms).first(count), row, {.bias = bias, .clamp = clamp},
+                   into + static_cast<std::size_t>(image * g.rows.out + o) * g.output_row(), g.channels);
+  });
+  return y;
+}
+
+// Input row (column) i was met by output (i + before - k) / stride, for every k that leaves no remainder. Of each remainder, the columns
+// are a correlation of stride 1 with every stride-th tap, the last one first.
+at::Tensor input_gradient(const at::Tensor& dy, const at::Tensor& taps, const Geometry& g, const at::Tensor& x) {
+  at::Tensor dx = at::empty_like(x);
+  const std::uint16_t* const gradient = bits(dy);
+  std::uint16_t* const into = writable_bits(dx);
+  const float* const weights = taps.const_data_ptr<float>();
+  for_each_row(g.images, g.rows.in, [&](std::ptrdiff_t image, std::ptrdiff_t i) {
+    for (std::ptrdiff_t remainder = 0; remainder < g.stride; ++remainder) {
+      const std::ptrdiff_t tap_count = (g.kernel - remainder + g.stride - 1) / g.stride;
+      const std::ptrdiff_t last_tap = remainder + (tap_count - 1) * g.stride;
+      std::array<RowTerm, kLargestKernel> terms;
+      std::size_t count = 0;
+      for (std::ptrdiff_t k = 0; k < g.kernel; ++k) {
+        const std::ptrdiff_t o = i + g.rows.before - k;
+        if (o < 0 || o % g.stride != 0 || o / g.stride >= g.rows.out) continue;
+        terms[count++] = {.input = gradient + static_cast<std::size_t>(image * g.rows.out + o / g.stride) * g.output_row(),
+                          .taps = weights + static_cast<std::size_t>(k * g.kernel + last_tap) * g.channels};
+      }
+      // The first column with this remainder, and the output column that its last tap belongs to.
+      const std::ptrdiff_t column = ((remainder - g.columns.before) % g.stride + g.stride) % g.stride;
+      const std::ptrdiff_t newest = (column + g.columns.before - remainder) / g.stride;
+      if (column >= g.columns.in) continue;
+      const RowGeometry row{.channels = g.channels,
+                            .columns = static_cast<std::size_t>(g.columns.out),
+                            .first = newest - (tap_count - 1),
+                            .taps = static_cast<std::size_t>(tap_count),
+                            .step = 1,
+                            .tap_stride = -g.stride * static_cast<std::ptrdiff_t>(g.channels),
+                            .outputs = static_cast<std::size_t>((g.columns.in - column + g.stride - 1) / g.stride)};
+      correlate_rows(std::span(terms).first(count), row, {.bias = nullptr, .clamp = clamp_of(Activation::kNone)},
+                     into + static_cast<std::size_t>(image * g.rows.in + i) * g.input_row() + static_cast<std::size_t>(column) * g.channels,
+                     static_cast<std::size_t>(g.stride) * g.channels);
+    }
+  });
+  return dx;
+}
+
+struct ParameterGradients {
+  at::Tensor weight;  // float32 [C, 1, K, K]
+  at::Tensor bias;    // float32 [C]; zero without a bias
+};
+
+// A share of the images at a time, each with sums of its own.
+ParameterGradients parameter_gradients(const at::Tensor& x, const at::Tensor& dy, const Geometry& g, bool has_bias) {
+  constexpr std::ptrdiff_t kMostShares = 16;
+  const std::ptrdiff_t shares = std::min(kMostShares, g.images);
+  const std::ptrdiff_t taps = g.kernel * g.kernel, channels = static_cast<std::ptrdiff_t>(g.channels);
+  at::Tensor sums = at::zeros({shares, taps + 1, channels}, at::kFloat);  // the last row: the bias
+  float* const into = sums.mutable_data_ptr<float>();
+  const std::uint16_t *const input = bits(x), *const gradient = bits(dy);
+  const RowGeometry row{.channels = g.channels,
+                        .columns = static_cast<std::size_t>(g.columns.in),
+                        .first = -g.columns.before,
+                        .taps = static_cast<std::size_t>(g.kernel),
+                        .step = static_cast<std::size_t>(g.stride),
+                        .tap_stride = channels,
+                        .outputs = static_cast<std::size_t>(g.columns.out)};
+  for_each_row(1, shares, [&](std::ptrdiff_t, std::ptrdiff_t share) {
+    float* const own = into + static_cast<std::size_t>(share * (taps + 1) * channels);
+    for (std::ptrdiff_t image = share * g.images / shares; image < (share + 1) * g.images / shares; ++image) {
+      for (std::ptrdiff_t o = 0; o < g.rows.out; ++o) {
+        const std::uint16_t* const dy_row = gradient + static_cast<std::size_t>(image * g.rows.out + o) * g.output_row();
+        if (has_bias) add_columns(dy_row, row.outputs, g.channels, own + taps * channels);
+        for (std::ptrdiff_t k = 0; k < g.kernel; ++k) {
+          const std::ptrdiff_t i = o * g.stride - g.rows.before + k;
+          if (i < 0 || i >= g.rows.in) continue;
+          add_tap_gradients(input + static_cast<std::size_t>(image * g.rows.in + i) * g.input_row(), dy_row, row,
+                            own + k * g.kernel * channels);
+        }
+      }
+    }
+  });
+  const at::Tensor all = sums.sum(0, /*keepdim=*/false, at::kDouble).to(at::kFloat);
+  return {.weight = all.narrow(0, 0, taps).t().contiguous().view({channels, 1, g.kernel, g.kernel}), .bias = all[taps]};
+}
+
+struct DepthwiseFunction : torch::autograd::Function<DepthwiseFunction> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias,
+                            const ConvolutionShape& shape, Activation activation) {
+    const at::Tensor taps = taps_first(weight);
+    const at::Tensor shift = bias ? bias->detach().to(at::kFloat).contiguous() : at::Tensor();
+    const at::Tensor y =
+        output(x, taps, shift.defined() ? shift.const_data_ptr<float>() : nullptr, clamp_of(activation), Geometry(x, shape));
+    context->save_for_backward({x, taps, activation == Activation::kNone ? at::Tensor() : y});
+    for (const auto& [name, value] :
+         std::initializer_list<std::pair<const char*, std::int64_t>>{{"kernel", shape.kernel},
+                                                                     {"stride", shape.stride},
+                                                                     {"padding", static_cast<std::int64_t>(shape.padding)},
+                                                                     {"activation", static_cast<std::int64_t>(activation)}}) {
+      context->saved_data[name] = value;
+    }
+    context->saved_data["weight_type"] = static_cast<std::int64_t>(weight.scalar_type());
+    if (bias) context->saved_data["bias_type"] = static_cast<std::int64_t>(bias->scalar_type());
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& outputs) {
+    const variable_list saved = context->get_saved_variables();
+    const at::Tensor &x = saved[0], &taps = saved[1];
+    auto& data = context->saved_data;
+    const Geometry g(
+        x, {.kernel = data["kernel"].toInt(), .stride = data["stride"].toInt(), .padding = static_cast<Padding>(data["padding"].toInt())});
+    const at::Tensor dy = passed_gradient(outputs[0], saved[2], static_cast<Activation>(data["activation"].toInt()))
+                              .contiguous(at::MemoryFormat::ChannelsLast);
+    variable_list result(5);
+    if (context->needs_input_grad(0)) result[0] = input_gradient(dy, taps, g, x);
+    const bool has_bias = data.count("bias_type") > 0;
+    if (context->needs_input_grad(1) || (has_bias && context->needs_input_grad(2))) {
+      const ParameterGradients found = parameter_gradients(x, dy, g, has_bias);
+      result[1] = found.weight.to(static_cast<at::ScalarType>(data["weight_type"].toInt()));
+      if (has_bias) result[2] = found.bias.to(static_cast<at::ScalarType>(data["bias_type"].toInt()));
+    }
+    return result;
+  }
+};
+
+}  // namespace
+
+bool can_convolve_depthwise(const at::Tensor& x, const ConvolutionShape& shape) {
+  return shape.groups == shape.in && shape.in == shape.out && shape.in % 8 == 0 && (shape.kernel == 3 || shape.kernel == 5) &&
+         (shape.stride == 1 || shape.stride == 2) && x.is_cpu() && x.scalar_type() == at::kBFloat16 &&
+         x.is_contiguous(at::MemoryFormat::ChannelsLast) && x.numel() > 0;
+}
+
+at::Tensor depthwise_convolve(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const ConvolutionShape& shape,
+                              Activation activation) {
+  return DepthwiseFunction::apply(x, weight, bias.defined() ? std::optional(bias) : std::nullopt, shape, activation);
+}
+
+}  // namespace headstart

@@ -1,0 +1,311 @@
+// The layers that training in bfloat16 on the CPU has of its own, against the same functions in float64.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "generated.h"
+#include "model/depthwise.h"
+#include "model/fused_convolution.h"
+#include "model/fused_norm.h"
+#include "support/tensor_compare.h"
+
+namespace headstart {
+namespace {
+
+// What goes into a layer and is asked for its gradient: bfloat16 values, as float32 or float64 where they have to be.
+at::Tensor activations(const std::string& key, at::IntArrayRef shape, double low = -2, double high = 2) {
+  return test::generate(key, c10::multiply_integers(shape), low, high)
+      .to(at::kBFloat16)
+      .view(shape)
+      .contiguous(at::MemoryFormat::ChannelsLast);
+}
+
+at::Tensor leaf(const at::Tensor& values) { return values.detach().clone().set_requires_grad(true); }
+at::Tensor wide_leaf(const at::Tensor& values) { return leaf(values.detach().to(at::kDouble)); }
+
+// Results are rounded to bfloat16, whose half unit is at most 2^-8 of the value, 0.0039; float32 adds a thousandth of that.
+constexpr test::Tolerance kRounded = {.relative = 0.004, .absolute = 1e-5};
+// Sums in float32 of up to 10,000 products.
+constexpr test::Tolerance kSummed = {.relative = 1e-4, .absolute = 1e-4};
+
+struct NormCase {
+  std::vector<std::int64_t> shape;
+  Activation activation;
+  bool added, scaled;
+};
+
+BatchNorm norm_of(std::int64_t channels, bool scaled) {
+  return {.weight = scaled ? test::generate("scale", channels, -1.5, 1.5) : at::Tensor(),
+          .bias = test::generate("shift", channels, -1, 1),
+          .running_mean = test::generate("mean", channels, -1, 1),
+          .running_var = test::generate("variance", channels, 0.5, 1.5),
+          .options = {.momentum = 0.3}};
+}
+
+// The same numbers as leaves in float64.
+BatchNorm wide(const BatchNorm& norm) {
+  return {.weight = norm.weight.defined() ? wide_leaf(norm.weight) : at::Tensor(),
+          .bias = wide_leaf(norm.bias),
+          .running_mean = norm.running_mean.to(at::kDouble),
+          .running_var = norm.running_var.to(at::kDouble),
+          .options = norm.options};
+}
+
+void require_gradients(BatchNorm& norm) {
+  norm.bias.set_requires_grad(true);
+  if (norm.weight.defined()) norm.weight.set_requires_grad(true);
+}
+
+void expect_as_in_float64(const NormCase& c) {
+  const at::Tensor values = activations("x", c.shape), gradient = activations("dy", c.shape, -1, 1);
+  const at::Tensor other = activations("added", c.shape);
+  BatchNorm norm = norm_of(c.shape[1], c.scaled);
+  const BatchNorm expected_norm = wide(norm);
+  require_gradients(norm);
+  const at::Tensor x = leaf(values), added = c.added ? leaf(other) : at::Tensor();
+  ASSERT_TRUE(can_fuse_norm(x));
+  const at::Tensor y = fused_norm(x, added, norm, c.activation);
+  y.backward(gradient);
+
+  const at::Tensor wide_x = wide_leaf(values), wide_added = c.added ? wide_leaf(other) : at::Tensor();
+  at::Tensor expected = expected_norm(wide_x, NormMode::kBatchStatistics);
+  if (c.added) expected = expected + wide_added;
+  if (c.activation != Activation::kNone)
+    expected = expected.clamp(0, c.activation == Activation::kRelu6 ? 6 : std::numeric_limits<double>::infinity());
+  expected.backward(gradient.to(at::kDouble));
+
+  EXPECT_TRUE(test::tensors_close(y.detach().to(at::kDouble), expected.detach(), kRounded));
+  EXPECT_TRUE(test::tensors_close(x.grad().to(at::kDouble), wide_x.grad(), kRounded));
+  if (c.added) {
+    EXPECT_TRUE(test::tensors_close(added.grad().to(at::kDouble), wide_added.grad(), kRounded));
+  }
+  if (c.scaled) {
+    EXPECT_TRUE(test::tensors_close(norm.weight.grad().to(at::kDouble), expected_norm.weight.grad(), kSummed));
+  }
+  EXPECT_TRUE(test::tensors_close(norm.bias.grad().to(at::kDouble), expected_norm.bias.grad(), kSummed));
+  EXPECT_TRUE(test::tensors_close(norm.running_mean.to(at::kDouble), expected_norm.running_mean, kSummed));
+  EXPECT_TRUE(test::tensors_close(norm.running_var.to(at::kDouble), expected_norm.running_var, kSummed));
+}
+
+TEST(FusedNorm, EqualsNormAdditionAndActivation) {
+  const std::vector<std::vector<std::int64_t>> shapes = {{2, 8, 3, 5}, {3, 40, 7, 7}, {1, 64, 1, 2}, {4, 24, 20, 31}, {2, 512, 9, 9}};
+  for (const auto& shape : shapes) {
+    for (const Activation activation : {Activation::kNone, Activation::kRelu, Activation::kRelu6}) {
+      for (const bool added : {false, true}) {
+        // Where the sum rounds to 6 in bfloat16 the gradient ends a little early: no network adds before ReLU6.
+        if (added && activation == Activation::kRelu6) continue;
+        SCOPED_TRACE(testing::Message() << at::IntArrayRef(shape) << " activation " << static_cast<int>(activation) << " added " << added);
+        expect_as_in_float64({.shape = shape, .activation = activation, .added = added, .scaled = true});
+      }
+    }
+  }
+  expect_as_in_float64({.shape = {3, 16, 5, 5}, .activation = Activation::kRelu, .added = false, .scaled = false});
+}
+
+TEST(FusedNorm, KeepsTheVarianceOfValuesFarFromZero) {
+  // Multiples of a half between 62 and 66: exact in bfloat16.
+  const at::Tensor x = (test::generate("x", 2 * 8 * 60 * 60, 124, 132).round() / 2)
+                           .to(at::kBFloat16)
+                           .view({2, 8, 60, 60})
+                           .contiguous(at::MemoryFormat::ChannelsLast);
+  const BatchNorm norm = norm_of(8, /*scaled=*/true), expected = wide(norm);
+  const at::Tensor y = fused_norm(x, {}, norm, Activation::kNone).detach();
+  EXPECT_TRUE(test::tensors_close(y.to(at::kDouble), expected(x.to(at::kDouble), NormMode::kBatchStatistics).detach(),
+                                  {.relative = 0.004, .absolute = 1e-4}));  // float32 at 64: 4e-6, over a deviation of 1.2
+  EXPECT_TRUE(test::tensors_close(norm.running_var.to(at::kDouble), expected.running_var, kSummed));
+}
+
+TEST(FusedNorm, HasTheSameBitsForAnyNumberOfThreads) {
+  const auto results = [](int threads) {
+    at::set_num_threads(threads);
+    BatchNorm norm = norm_of(24, /*scaled=*/true);
+    require_gradients(norm);
+    const at::Tensor x = leaf(activations("x", {4, 24, 40, 40})), added = leaf(activations("added", {4, 24, 40, 40}));
+    fused_norm(x, added, norm, Activation::kRelu).backward(activations("dy", {4, 24, 40, 40}));
+    at::set_num_threads(1);
+    return std::vector{x.grad(), added.grad(), norm.weight.grad(), norm.bias.grad(), norm.running_mean, norm.running_var};
+  };
+  const auto one = results(1), three = results(3);
+  for (std::size_t i = 0; i < one.size(); ++i) EXPECT_TRUE(test::tensors_equal(three[i], one[i])) << i;
+}
+
+TEST(FusedNorm, KeepsNaN) {
+  for (const Activation activation : {Activation::kNone, Activation::kRelu, Activation::kRelu6}) {
+    at::Tensor x = activations("x", {2, 8, 4, 4});
+    x[1][3][2][2] = std::numeric_limits<float>::quiet_NaN();
+    const at::Tensor y = fused_norm(x, {}, norm_of(8, true), activation);
+    EXPECT_TRUE(y.isnan().any().item<bool>());
+  }
+}
+
+TEST(FusedNorm, LeavesOthersToLibTorch) {
+  EXPECT_FALSE(can_fuse_norm(activations("x", {2, 12, 4, 4})));                // no whole vectors
+  EXPECT_FALSE(can_fuse_norm(activations("x", {1, 8, 1, 1})));                 // no variance
+  EXPECT_FALSE(can_fuse_norm(activations("x", {2, 8, 4, 4}).to(at::kFloat)));  // exact by definition
+  EXPECT_FALSE(can_fuse_norm(activations("x", {2, 8, 4, 4}).contiguous()));    // channels first
+}
+
+struct DepthwiseCase {
+  std::int64_t images, channels, height, width, kernel, stride;
+  Padding padding;
+};
+
+ConvolutionShape shape_of(const DepthwiseCase& c) {
+  return {.in = c.channels, .out = c.channels, .kernel = c.kernel, .stride = c.stride, .groups = c.channels, .padding = c.padding};
+}
+
+void expect_as_in_float64(const DepthwiseCase& c) {
+  const ConvolutionShape shape = shape_of(c);
+  const at::Tensor values = activations("x", {c.images, c.channels, c.height, c.width});
+  const at::Tensor weights = test::generate("w", c.channels * c.kernel * c.kernel, -1, 1).view({c.channels, 1, c.kernel, c.kernel});
+  const at::Tensor biases = test::generate("b", c.channels, -1, 1);
+  const at::Tensor x = leaf(values), weight = leaf(weights), bias = leaf(biases);
+  ASSERT_TRUE(can_convolve_depthwise(x, shape));
+  const at::Tensor y = depthwise_convolve(x, weight, bias, shape);
+  const at::Tensor wide_x = wide_leaf(values), wide_weight = wide_leaf(weights), wide_bias = wide_leaf(biases);
+  const at::Tensor expected = convolve(wide_x, wide_weight, wide_bias, shape);
+  ASSERT_EQ(y.sizes(), expected.sizes());
+  const at::Tensor gradient = activations("dy", y.sizes(), -1, 1);
+  y.backward(gradient);
+  expected.backward(gradient.to(at::kDouble));
+  EXPECT_TRUE(test::tensors_close(y.detach().to(at::kDouble), expected.detach(), kRounded));
+  EXPECT_TRUE(test::tensors_close(x.grad().to(at::kDouble), wide_x.grad(), kRounded));
+  EXPECT_TRUE(test::tensors_close(weight.grad().to(at::kDouble), wide_weight.grad(), kSummed));
+  EXPECT_TRUE(test::tensors_close(bias.grad().to(at::kDouble), wide_bias.grad(), kSummed));
+}
+
+TEST(Depthwise, EqualsConvolutionInFloat64) {
+  for (const std::int64_t kernel : {3, 5}) {
+    for (const std::int64_t stride : {1, 2}) {
+      for (const Padding padding : {Padding::kSymmetric, Padding::kTensorFlowSame}) {
+        for (const std::int64_t side : {1, 2, 3, 4, 7, 8, 13, 28}) {
+          SCOPED_TRACE(testing::Message() << "kernel " << kernel << " stride " << stride << " padding " << static_cast<int>(padding)
+                                          << " side " << side);
+          expect_as_in_float64(
+              {.images = 2, .channels = 24, .height = side, .width = side + 1, .kernel = kernel, .stride = stride, .padding = padding});
+        }
+      }
+    }
+  }
+  expect_as_in_float64({.images = 19, .channels = 8, .height = 3, .width = 2, .kernel = 5, .stride = 1, .padding = Padding::kSymmetric});
+}
+
+TEST(Depthwise, GivesGradientsOnlyWhereTheyAreAskedFor) {
+  const ConvolutionShape shape =
+      shape_of({.images = 2, .channels = 8, .height = 4, .width = 4, .kernel = 3, .stride = 1, .padding = Padding::kSymmetric});
+  const at::Tensor x = activations("x", {2, 8, 4, 4}), weight = test::generate("w", 72, -1, 1).view({8, 1, 3, 3});
+  EXPECT_FALSE(depthwise_convolve(x, weight, {}, shape).requires_grad());
+  const at::Tensor trained = leaf(weight);
+  depthwise_convolve(x, trained, {}, shape).sum().backward();
+  EXPECT_TRUE(trained.grad().defined());
+  const at::Tensor input = leaf(x);
+  depthwise_convolve(input, weight, {}, shape).sum().backward();
+  EXPECT_TRUE(input.grad().defined());
+}
+
+TEST(Depthwise, HasTheSameBitsForAnyNumberOfThreads) {
+  const ConvolutionShape shape =
+      shape_of({.images = 5, .channels = 24, .height = 9, .width = 9, .kernel = 5, .stride = 2, .padding = Padding::kTensorFlowSame});
+  const auto results = [&shape](int threads) {
+    at::set_num_threads(threads);
+    const at::Tensor x = leaf(activations("x", {5, 24, 9, 9})), weight = leaf(test::generate("w", 600, -1, 1).view({24, 1, 5, 5}));
+    const at::Tensor y = depthwise_convolve(x, weight, {}, shape);
+    y.backward(activations("dy", y.sizes()));
+    at::set_num_threads(1);
+    return std::vector{y.detach(), x.grad(), weight.grad()};
+  };
+  const auto one = results(1), three = results(3);
+  for (std::size_t i = 0; i < one.size(); ++i) EXPECT_TRUE(test::tensors_equal(three[i], one[i])) << i;
+}
+
+TEST(Depthwise, LeavesOthersToLibTorch) {
+  const at::Tensor x = activations("x", {2, 8, 4, 4});
+  const ConvolutionShape own =
+      shape_of({.images = 2, .channels = 8, .height = 4, .width = 4, .kernel = 3, .stride = 1, .padding = Padding::kSymmetric});
+  const auto with = [own](auto change) {
+    ConvolutionShape shape = own;
+    change(shape);
+    return shape;
+  };
+  EXPECT_TRUE(can_convolve_depthwise(x, own));
+  EXPECT_FALSE(can_convolve_depthwise(x.to(at::kFloat), own));
+  EXPECT_FALSE(can_convolve_depthwise(x.contiguous(), own));
+  EXPECT_FALSE(can_convolve_depthwise(x, with([](ConvolutionShape& s) { s.groups = 1; })));
+  EXPECT_FALSE(can_convolve_depthwise(x, with([](ConvolutionShape& s) { s.kernel = 7; })));
+  EXPECT_FALSE(can_convolve_depthwise(x, with([](ConvolutionShape& s) { s.stride = 3; })));
+  EXPECT_FALSE(can_convolve_depthwise(x, with([](ConvolutionShape& s) { s.out = 16; })));
+}
+
+struct ConvolutionCase {
+  ConvolutionShape shape;
+  Activation activation;
+  bool added;
+};
+
+void expect_as_in_float64(const ConvolutionCase& c) {
+  const ConvolutionShape& shape = c.shape;
+  const at::Tensor values = activations("x", {3, shape.in, 9, 8});
+  const at::Tensor weights = activations("w", {shape.out, shape.in / shape.groups, shape.kernel, shape.kernel}, -1, 1).to(at::kFloat);
+  const at::Tensor biases = activations("b", {1, shape.out, 1, 1}, -1, 1).to(at::kFloat).flatten();
+  const at::Tensor x = leaf(values), weight = leaf(weights), bias = leaf(biases);
+  const at::Tensor wide_x = wide_leaf(values), wide_weight = wide_leaf(weights), wide_bias = wide_leaf(biases);
+  const at::Tensor plain = convolve(wide_x, wide_weight, wide_bias, shape);
+  const at::Tensor other = activations("added", plain.sizes());
+  const at::Tensor added = c.added ? leaf(other) : at::Tensor(), wide_added = c.added ? wide_leaf(other) : at::Tensor();
+  ASSERT_TRUE(can_fuse_convolution(x));
+  const at::Tensor y = convolve(x, weight, bias, shape, c.activation, added);
+  at::Tensor expected = c.added ? plain + wide_added : plain;
+  if (c.activation != Activation::kNone)
+    expected = expected.clamp(0, c.activation == Activation::kRelu6 ? 6 : std::numeric_limits<double>::infinity());
+  // oneDNN adds in bfloat16: the sum's own rounding is joined by that of the convolution's part. Nothing is subtracted that is larger
+  // than 64.
+  EXPECT_TRUE(test::tensors_close(y.detach().to(at::kDouble), expected.detach(), {.relative = 0.004, .absolute = c.added ? 0.1 : 1e-5}));
+  // Where the two round to different sides of a bound, the gradients differ by all of it: only the others are compared.
+  const at::Tensor inside =
+      (expected.detach() - 6).abs().gt(0.2).logical_and(expected.detach().abs().gt(0.2).logical_or(expected.detach().eq(0)));
+  const at::Tensor agree = inside.logical_and(y.detach().gt(0).eq(expected.detach().gt(0))).to(at::kBFloat16);
+  const at::Tensor gradient = activations("dy", y.sizes(), -1, 1) * agree;
+  y.backward(gradient.contiguous(at::MemoryFormat::ChannelsLast));
+  expected.backward(gradient.to(at::kDouble));
+  EXPECT_TRUE(test::tensors_close(x.grad().to(at::kDouble), wide_x.grad(), {.relative = 0.004, .absolute = 1e-4}));
+  // Weights' gradients come in bfloat16, of sums that cancel: a unit of the largest of them.
+  const double largest = wide_weight.grad().abs().max().item<double>();
+  EXPECT_TRUE(test::tensors_close(weight.grad().to(at::kDouble), wide_weight.grad(), {.relative = 0.004, .absolute = largest / 256}));
+  EXPECT_TRUE(test::tensors_close(bias.grad().to(at::kDouble), wide_bias.grad(), {.relative = 0.004, .absolute = 0.05}));
+  if (c.added) {
+    EXPECT_TRUE(test::tensors_close(added.grad().to(at::kDouble), wide_added.grad(), kRounded));
+  }
+}
+
+TEST(FusedConvolution, EqualsConvolutionAdditionAndActivation) {
+  const ConvolutionShape shapes[] = {{.in = 3, .out = 16, .kernel = 7, .stride = 2},
+                                     {.in = 16, .out = 24, .kernel = 1},
+                                     {.in = 16, .out = 16, .kernel = 3, .stride = 2, .padding = Padding::kTensorFlowSame},
+                                     {.in = 16, .out = 16, .kernel = 3}};
+  for (const ConvolutionShape& shape : shapes) {
+    for (const Activation activation : {Activation::kNone, Activation::kRelu, Activation::kRelu6}) {
+      for (const bool added : {false, true}) {
+        SCOPED_TRACE(testing::Message() << "kernel " << shape.kernel << " out " << shape.out << " activation "
+                                        << static_cast<int>(activation) << " added " << added);
+        expect_as_in_float64({.shape = shape, .activation = activation, .added = added});
+      }
+    }
+  }
+}
+
+TEST(FusedConvolution, ActivatesDepthwiseOnesToo) {
+  const ConvolutionShape shape = {.in = 16, .out = 16, .kernel = 5, .stride = 2, .groups = 16, .padding = Padding::kTensorFlowSame};
+  for (const Activation activation : {Activation::kRelu, Activation::kRelu6}) {
+    for (const bool added : {false, true}) {
+      SCOPED_TRACE(testing::Message() << "activation " << static_cast<int>(activation) << " added " << added);
+      expect_as_in_float64({.shape = shape, .activation = activation, .added = added});
+    }
+  }
+}
+
+}  // namespace
+}  // namespace headstart
