@@ -252,7 +252,7 @@ struct HeadTrial {
 // A fit of the output layer to photos that are resized in one way, under Recipe::kAuto.
 struct ResizeTrial {
   ResizeMode mode = ResizeMode::kShorterSide;
-  int resize_size = 0;
+  int resize_size = 0;  // with kSquash also the crop's
   double validation_loss = 0;
   double validation_top1 = 0;
   bool chosen = false;  // lowest validation loss
@@ -315,7 +315,7 @@ struct TrainResult {
   std::vector<std::string> classes;
   std::vector<HeadSource> head_sources;    // by class; empty but under HeadInit::kClass
   std::vector<HeadTrial> head_trials;      // strongest penalty first; empty but under HeadInit::kProbe
-  std::vector<ResizeTrial> resize_trials;  // empty but under Recipe::kAuto, which tries two
+  std::vector<ResizeTrial> resize_trials;  // empty but under Recipe::kAuto, which tries three
   std::optional<EpochRecord> start;        // the fitted network before the first step, under HeadInit::kProbe; a rival of the epochs
   std::vector<EpochRecord> history;
   std::vector<TrainingPoint> curve;

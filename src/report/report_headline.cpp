@@ -90,13 +90,15 @@ std::string headline_section(const ReportContext& context) {
   return fmt::format("<div class=\"hero\">{}{}</div>", accuracy_figure(context), facts(context));
 }
 
-// Of the two ways in which the recipe auto shows photos to the network.
+// Of the ways in which the recipe auto shows photos to the network.
 std::string resize_text(const TrainResult& result) {
   std::string text;
   for (const ResizeTrial& trial : result.resize_trials) {
-    text += fmt::format("{}{}: accuracy {}, loss {}{}", text.empty() ? "" : "; ",
-                        trial.mode == ResizeMode::kSquash ? "whole photos, squashed into a square" : "the middle of photos, in proportion",
-                        html_percent(trial.validation_top1), html_number(trial.validation_loss), trial.chosen ? " (taken)" : "");
+    const std::string view = trial.mode == ResizeMode::kSquash
+                                 ? fmt::format("whole photos, squashed to {0} × {0} pixels", trial.resize_size)
+                                 : "the middle of photos, in proportion";
+    text += fmt::format("{}{}: accuracy {}, loss {}{}", text.empty() ? "" : "; ", view, html_percent(trial.validation_top1),
+                        html_number(trial.validation_loss), trial.chosen ? " (taken)" : "");
   }
   return text.empty() ? text : fmt::format("<p class=\"soft\">On the validation photos, {}.</p>", text);
 }

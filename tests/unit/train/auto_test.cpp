@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <filesystem>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -83,16 +84,29 @@ TEST(Auto, ChoosesTheResizeByTheValidationLossAndShipsIt) {
   options.preprocessing.reset();
   options.epochs = 0;
   const TrainResult result = train(options);
-  ASSERT_EQ(result.resize_trials.size(), 2U);
-  const auto& [own, whole] = std::tie(result.resize_trials[0], result.resize_trials[1]);
-  EXPECT_EQ(own.mode, ResizeMode::kShorterSide);
-  EXPECT_EQ(whole.mode, ResizeMode::kSquash);
-  EXPECT_NE(own.chosen, whole.chosen);
-  const ResizeTrial& chosen = own.chosen ? own : whole;
-  EXPECT_EQ(chosen.validation_loss, std::min(own.validation_loss, whole.validation_loss));
-  EXPECT_EQ(result.start->validation_loss, chosen.validation_loss);
-  EXPECT_EQ(read_model_info(result.model_file).preprocessing.resize_mode, chosen.mode);
-  EXPECT_EQ(result.options.preprocessing.resize_mode, chosen.mode);
+  ASSERT_EQ(result.resize_trials.size(), 3U);
+  EXPECT_EQ(result.resize_trials[0].mode, ResizeMode::kShorterSide);
+  EXPECT_EQ(result.resize_trials[1].mode, ResizeMode::kSquash);
+  EXPECT_EQ(result.resize_trials[2].mode, ResizeMode::kSquash);
+  EXPECT_EQ(result.resize_trials[2].resize_size, result.resize_trials[1].resize_size * 8 / 7);
+  const ResizeTrial* chosen = nullptr;
+  double lowest = std::numeric_limits<double>::infinity();
+  for (const ResizeTrial& trial : result.resize_trials) {
+    lowest = std::min(lowest, trial.validation_loss);
+    if (!trial.chosen) continue;
+    EXPECT_EQ(chosen, nullptr) << "two are chosen";
+    chosen = &trial;
+  }
+  ASSERT_NE(chosen, nullptr);
+  EXPECT_EQ(chosen->validation_loss, lowest);
+  EXPECT_EQ(result.start->validation_loss, lowest);
+  for (const Preprocessing& shipped : {read_model_info(result.model_file).preprocessing, result.options.preprocessing}) {
+    EXPECT_EQ(shipped.resize_mode, chosen->mode);
+    EXPECT_EQ(shipped.resize_size, chosen->resize_size);
+    if (chosen->mode == ResizeMode::kSquash) {
+      EXPECT_EQ(shipped.crop_size, chosen->resize_size);
+    }
+  }
 }
 
 TEST(Auto, EndsWhenNothingGetsBetterForAWhile) {
