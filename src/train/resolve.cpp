@@ -199,7 +199,7 @@ RecipeDefaults recipe_defaults(Recipe recipe, std::string_view architecture, boo
               .weight_average = 0.98,
               .patience = 3,
               .batch_size = 32,
-              .sgd_lr = lite ? 1e-4 : 5e-5,
+              .sgd_lr = lite ? 4e-4 : 5e-5,
               .adamw_lr = lite ? 2e-5 : 1e-5,
               .head_lr_multiplier = 1,
               .warmup_epochs = 1,
