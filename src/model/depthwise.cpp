@@ -1,7 +1,6 @@
 #include "model/depthwise.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 
 #include "model/bfloat16_bits.h"
 #include "model/depthwise_kernels.h"
+#include "model/parallel.h"
 
 namespace headstart {
 namespace {
@@ -53,8 +53,9 @@ at::Tensor taps_first(const at::Tensor& weight) { return weight.detach().view({w
 // work(image, row) for each row of each image, on LibTorch's threads.
 template <typename Work>
 void for_each_row(std::ptrdiff_t images, std::ptrdiff_t rows, const Work& work) {
-  at::parallel_for(0, images * rows, /*grain_size=*/1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) work(i / rows, i % rows);
+  in_parallel(static_cast<std::size_t>(images * rows), [&work, rows](std::size_t i) {
+    const auto place = static_cast<std::ptrdiff_t>(i);
+    work(place / rows, place % rows);
   });
 }
 
@@ -143,7 +144,8 @@ ParameterGradients parameter_gradients(const at::Tensor& x, const at::Tensor& dy
                         .step = static_cast<std::size_t>(g.stride),
                         .tap_stride = channels,
                         .outputs = static_cast<std::size_t>(g.columns.out)};
-  for_each_row(1, shares, [&](std::ptrdiff_t, std::ptrdiff_t share) {
+  in_parallel(static_cast<std::size_t>(shares), [&](std::size_t which) {
+    const auto share = static_cast<std::ptrdiff_t>(which);
     float* const own = into + static_cast<std::size_t>(share * (taps + 1) * channels);
     for (std::ptrdiff_t image = share * g.images / shares; image < (share + 1) * g.images / shares; ++image) {
       for (std::ptrdiff_t o = 0; o < g.rows.out; ++o) {
@@ -205,7 +207,8 @@ struct DepthwiseFunction : torch::autograd::Function<DepthwiseFunction> {
 }  // namespace
 
 bool can_convolve_depthwise(const at::Tensor& x, const ConvolutionShape& shape) {
-  return shape.groups == shape.in && shape.in == shape.out && shape.in % 8 == 0 && (shape.kernel == 3 || shape.kernel == 5) &&
+  return shape.groups == shape.in && shape.in == shape.out && shape.in == x.size(1) &&
+         shape.in % static_cast<std::int64_t>(kChannelStep) == 0 && (shape.kernel == 3 || shape.kernel == 5) &&
          (shape.stride == 1 || shape.stride == 2) && x.is_cpu() && x.scalar_type() == at::kBFloat16 &&
          x.is_contiguous(at::MemoryFormat::ChannelsLast) && x.numel() > 0;
 }

@@ -1,7 +1,8 @@
 #include "model/depthwise_kernels.h"
 
 #include <algorithm>
-#include <array>
+
+#include "headstart/error.h"
 
 // As in model/norm_kernels.cpp.
 #ifndef HWY_DISABLED_TARGETS
@@ -113,7 +114,7 @@ void by_geometry(const RowGeometry& g, const Work& work) {
     case 52:
       return work.template operator()<5, 2>();
     default:
-      return;
+      throw Error(ErrorCategory::kInternal, "depthwise convolution: no kernel for this number of taps and this stride");
   }
 }
 

@@ -1,6 +1,6 @@
 // Depthwise convolution of bfloat16 rows, channels last: each channel with a kernel of its own. SIMD by Highway, chosen at run time;
 // arithmetic in float32. The shapes around it, threads and gradients: model/depthwise.h. Thread-safety: any thread. Channels are a multiple
-// of kChannelStep (model/norm_kernels.h).
+// of kChannelStep.
 #pragma once
 
 #include <cstddef>
@@ -23,7 +23,7 @@ struct RowGeometry {
   std::size_t channels;
   std::size_t columns;        // of the input
   std::ptrdiff_t first;       // may lie outside of the input
-  std::size_t taps, step;     // (1, 1), (2, 1), (3, 1), (5, 1), (3, 2) or (5, 2)
+  std::size_t taps, step;     // (1, 1), (2, 1), (3, 1), (5, 1), (3, 2) or (5, 2); others: Error(kInternal)
   std::ptrdiff_t tap_stride;  // in floats
   std::size_t outputs;
 };

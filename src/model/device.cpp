@@ -1,5 +1,4 @@
 #include <ATen/Context.h>
-#include <ATen/Parallel.h>
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
@@ -12,7 +11,9 @@
 
 #include "headstart/error.h"
 #include "image/pipeline.h"
+#include "model/bfloat16_bits.h"
 #include "model/network.h"
+#include "model/parallel.h"
 
 namespace headstart {
 namespace {
@@ -53,14 +54,12 @@ at::Tensor normalise_on_cpu(std::span<const std::uint8_t> pixels, int count, con
   const int side = preprocessing.crop_size;
   const at::Tensor out = at::empty({count, 3, side, side}, at::TensorOptions(dtype).memory_format(at::MemoryFormat::ChannelsLast));
   const std::size_t photo = pixels.size() / static_cast<std::size_t>(count);
-  at::parallel_for(0, count, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
-      const auto rgb = pixels.subspan(i * photo, photo);
-      if (dtype == at::kBFloat16) {
-        normalize_to_bfloat16(rgb, preprocessing, reinterpret_cast<std::uint16_t*>(out.mutable_data_ptr<at::BFloat16>()) + i * photo);
-      } else {
-        normalize_to_float32(rgb, preprocessing, out.mutable_data_ptr<float>() + i * photo);
-      }
+  in_parallel(static_cast<std::size_t>(count), [&](std::size_t i) {
+    const auto rgb = pixels.subspan(i * photo, photo);
+    if (dtype == at::kBFloat16) {
+      normalize_to_bfloat16(rgb, preprocessing, writable_bits(out) + i * photo);
+    } else {
+      normalize_to_float32(rgb, preprocessing, out.mutable_data_ptr<float>() + i * photo);
     }
   });
   return out;

@@ -1,7 +1,6 @@
 #include "model/folding.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Context.h>
 #include <c10/core/GradMode.h>
 
 #include "model/fused_convolution.h"
@@ -9,7 +8,7 @@
 namespace headstart {
 namespace {
 
-bool can_pack(const at::Tensor& weight) { return weight.is_cpu() && weight.scalar_type() != at::kDouble && at::Context::hasMKLDNN(); }
+bool can_pack(const at::Tensor& weight) { return weight.is_cpu() && one_pass_takes(weight.scalar_type()); }
 
 }  // namespace
 

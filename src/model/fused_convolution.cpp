@@ -37,7 +37,7 @@ FusedActivation fused(Activation activation) {
   return {.name = "none", .scalars = Scalars()};
 }
 
-// x convolved with packed weights, bias and activation in the same pass.
+// x convolved, bias and activation in the same pass.
 at::Tensor convolve_fused(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, at::IntArrayRef padding,
                           const ConvolutionShape& shape, Activation activation) {
   using Signature = at::Tensor(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&, at::IntArrayRef, at::IntArrayRef,
@@ -110,8 +110,17 @@ at::Tensor convolve_in_one_pass(const PaddedInput& input, const at::Tensor& weig
   return convolve_fused_add(input.x, added, weight, bias, input.padding, shape, activation);
 }
 
+bool one_pass_takes(at::ScalarType dtype) {
+  if (!at::Context::hasMKLDNN()) return false;
+  if (dtype != at::kBFloat16) return dtype == at::kFloat;
+  static const bool has_bfloat16 =
+      c10::Dispatcher::singleton().findSchemaOrThrow("mkldnn::_is_mkldnn_bf16_supported", "").typed<bool()>().call();
+  return has_bfloat16;
+}
+
 bool can_fuse_convolution(const at::Tensor& x) {
-  return x.is_cpu() && x.scalar_type() == at::kBFloat16 && x.is_contiguous(at::MemoryFormat::ChannelsLast) && at::Context::hasMKLDNN();
+  return x.is_cpu() && x.scalar_type() == at::kBFloat16 && x.numel() > 0 && x.is_contiguous(at::MemoryFormat::ChannelsLast) &&
+         one_pass_takes(at::kBFloat16);
 }
 
 at::Tensor fused_convolve(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& added,

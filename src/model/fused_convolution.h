@@ -13,7 +13,10 @@ namespace headstart {
 at::Tensor convolve_in_one_pass(const PaddedInput& input, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& added,
                                 const ConvolutionShape& shape, Activation activation);
 
-// Whether fused_convolve takes x: bfloat16 on the CPU, channels_last.
+// Whether convolve_in_one_pass takes this dtype on this processor: float32; bfloat16 where oneDNN has it (AVX-512 and the like).
+bool one_pass_takes(at::ScalarType dtype);
+
+// Whether fused_convolve takes x: bfloat16 on such a CPU, channels_last, not empty.
 bool can_fuse_convolution(const at::Tensor& x);
 
 // The same with gradients to x, weight, bias and added; weight float32 or bfloat16 [out, in / groups, K, K], bias [out] alike. The

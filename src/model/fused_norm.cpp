@@ -1,7 +1,6 @@
 #include "model/fused_norm.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 
 #include "model/bfloat16_bits.h"
 #include "model/norm_kernels.h"
+#include "model/parallel.h"
 
 namespace headstart {
 namespace {
@@ -19,23 +19,22 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 constexpr std::size_t kChunkValues = std::size_t{1} << 15;  // 64 KiB of bfloat16: a chunk and its output stay in a core's own cache
+constexpr std::size_t kFewestRows = 64;                     // so that joining the chunks' sums, on one thread, stays a small part
 
 // The rows of x [N, C, H, W], channels_last, in chunks whose borders do not depend on the number of threads.
 struct Chunks {
   explicit Chunks(const at::Tensor& x)
       : channels(static_cast<std::size_t>(x.size(1))),
         rows(static_cast<std::size_t>(x.numel()) / channels),
-        rows_each(std::max<std::size_t>(kChunkValues / channels, 1)),
+        rows_each(std::max(kChunkValues / channels, kFewestRows)),
         count((rows + rows_each - 1) / rows_each) {}
 
   // work(chunk, its first value, its rows), on LibTorch's threads.
   template <typename Work>
   void for_each(const Work& work) const {
-    at::parallel_for(0, static_cast<std::int64_t>(count), /*grain_size=*/1, [&](std::int64_t begin, std::int64_t end) {
-      for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
-        const std::size_t first = i * rows_each;
-        work(i, first * channels, Rows{.count = std::min(rows_each, rows - first), .channels = channels});
-      }
+    in_parallel(count, [&](std::size_t i) {
+      const std::size_t first = i * rows_each;
+      work(i, first * channels, Rows{.count = std::min(rows_each, rows - first), .channels = channels});
     });
   }
 
@@ -73,18 +72,19 @@ Moments moments(const at::Tensor& x, const Chunks& chunks) {
   Moments all{.mean = std::vector<double>(chunks.channels), .squares = std::vector<double>(chunks.channels)};
   double seen = 0;
   for (std::size_t chunk = 0; chunk < chunks.count; ++chunk) {
-    const std::size_t first = chunk * chunks.rows_each;
-    const auto count = static_cast<double>(std::min(chunks.rows_each, chunks.rows - first));
+    const std::size_t first_row = chunk * chunks.rows_each;
+    const auto count = static_cast<double>(std::min(chunks.rows_each, chunks.rows - first_row));
     const float *const sum = sums.first(chunk), *const squares = sums.second(chunk);
     const double share = count / (seen + count);
     for (std::size_t c = 0; c < chunks.channels; ++c) {
       const double own = sum[c] / count;
-      const double apart = shift_of(first * chunks.channels + c) + own - all.mean[c];
+      const double apart = shift_of(first_row * chunks.channels + c) + own - all.mean[c];
       all.mean[c] += apart * share;
       all.squares[c] += squares[c] - own * sum[c] + apart * apart * seen * share;
     }
     seen += count;
   }
+  for (double& squares : all.squares) squares = std::max(squares, 0.0);  // rounding
   return all;
 }
 
@@ -108,7 +108,7 @@ at::Tensor constants(const Moments& batch, double count, double eps, const std::
   const float* const shifts = bias.const_data_ptr<float>();
   for (std::int64_t c = 0; c < channels; ++c) {
     const double mean = batch.mean[static_cast<std::size_t>(c)];
-    const double inverse = 1 / std::sqrt(std::max(batch.squares[static_cast<std::size_t>(c)], 0.0) / count + eps);
+    const double inverse = 1 / std::sqrt(batch.squares[static_cast<std::size_t>(c)] / count + eps);
     const double scale = (scales != nullptr ? scales[c] : 1) * inverse;
     values[kMean * channels + c] = static_cast<float>(mean);
     values[kInverseDeviation * channels + c] = static_cast<float>(inverse);
@@ -164,7 +164,7 @@ Gradients gradients(const Chunks& chunks, PartialSums& sums, const at::Tensor& r
 }
 
 // The arguments of forward with gradients, in their order.
-enum Argument : std::size_t { kX, kAdded, kWeight, kBias, kOthers };
+enum Argument : std::size_t { kX, kAdded, kWeight, kBias, kAll = 6 };
 
 struct NormFunction : torch::autograd::Function<NormFunction> {
   // NOLINTNEXTLINE(readability-function-size): autograd asks for one argument a tensor
@@ -204,7 +204,7 @@ struct NormFunction : torch::autograd::Function<NormFunction> {
                     passed.defined() ? writable_bits(passed) + first : nullptr);
     });
     const Gradients found = gradients(chunks, sums, rows);
-    variable_list result(kOthers + 2);
+    variable_list result(kAll);
     if (context->needs_input_grad(kX)) {
       const InputGradient factors{
           .by_gradient = found.by_gradient.data(), .by_input = found.by_input.data(), .constant = found.constant.data()};
@@ -225,9 +225,10 @@ struct NormFunction : torch::autograd::Function<NormFunction> {
 
 }  // namespace
 
-bool can_fuse_norm(const at::Tensor& x) {
+bool can_fuse_norm(const at::Tensor& x, const at::Tensor& added, const BatchNorm& norm) {
   return x.is_cpu() && x.scalar_type() == at::kBFloat16 && x.dim() == 4 && x.size(1) % static_cast<std::int64_t>(kChannelStep) == 0 &&
-         x.numel() > x.size(1) && x.is_contiguous(at::MemoryFormat::ChannelsLast);
+         x.numel() > x.size(1) && x.is_contiguous(at::MemoryFormat::ChannelsLast) && x.size(1) == norm.bias.numel() &&
+         (!added.defined() || (added.scalar_type() == x.scalar_type() && added.sizes() == x.sizes()));
 }
 
 at::Tensor fused_norm(const at::Tensor& x, const at::Tensor& added, const BatchNorm& norm, Activation activation) {

@@ -1,9 +1,9 @@
 #include "model/initialise.h"
 
-#include <ATen/Parallel.h>
-
 #include <cmath>
 #include <numbers>
+
+#include "model/parallel.h"
 
 namespace headstart {
 namespace {
@@ -28,15 +28,13 @@ double xavier_bound(const at::Tensor& weight) {
 template <typename Draw>
 void initialise_each(Network& network, std::uint64_t seed, const Draw& draw) {
   const auto& parameters = network.parameters();
-  at::parallel_for(0, static_cast<std::int64_t>(parameters.size()), 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      const NamedParameter& parameter = parameters[static_cast<std::size_t>(i)];
-      if (parameter.role == ParameterRole::kNormScale || parameter.role == ParameterRole::kNormShift) {
-        const float constant = parameter.role == ParameterRole::kNormScale ? 1 : 0;
-        for (float& value : values(parameter.tensor)) value = constant;
-      } else {
-        draw(parameter, RandomStream(seed, Purpose::kHeadInit, /*epoch=*/1, /*sample=*/static_cast<std::uint32_t>(i)));
-      }
+  in_parallel(parameters.size(), [&](std::size_t i) {
+    const NamedParameter& parameter = parameters[i];
+    if (parameter.role == ParameterRole::kNormScale || parameter.role == ParameterRole::kNormShift) {
+      const float constant = parameter.role == ParameterRole::kNormScale ? 1 : 0;
+      for (float& value : values(parameter.tensor)) value = constant;
+    } else {
+      draw(parameter, RandomStream(seed, Purpose::kHeadInit, /*epoch=*/1, /*sample=*/static_cast<std::uint32_t>(i)));
     }
   });
 }

@@ -139,13 +139,14 @@ at::Tensor convolve(const at::Tensor& x, const at::Tensor& weight, const at::Ten
   if (can_convolve_depthwise(x, shape)) {
     if (!added.defined()) return depthwise_convolve(x, weight, bias, shape, activation);
     y = depthwise_convolve(x, weight, bias, shape, Activation::kNone);
-  } else if (bias.defined() && can_fuse_convolution(x)) {
+  } else if (bias.defined() && (added.defined() || activation != Activation::kNone) && can_fuse_convolution(x)) {
     return fused_convolve(x, weight, bias, added, shape, activation);
   } else {
     const PaddedInput padded = pad(x, shape);
     const at::Tensor shift = bias.defined() ? bias.to(x.scalar_type()) : bias;
-    // In x's layout at once: the backward pass would make that copy again.
-    const at::Tensor cast = weight.to(x.scalar_type(), /*non_blocking=*/false, /*copy=*/false, x.suggest_memory_format());
+    // What is cast is cast into x's layout at once: the backward pass would make that copy again.
+    const bool is_cast = weight.scalar_type() != x.scalar_type();
+    const at::Tensor cast = is_cast ? weight.to(x.scalar_type(), false, false, x.suggest_memory_format()) : weight;
     y = at::conv2d(padded.x, cast, shift, {shape.stride, shape.stride}, padded.padding, {1, 1}, shape.groups);
   }
   if (added.defined()) y += added;
@@ -173,7 +174,7 @@ at::Tensor ConvolutionNorm::operator()(const at::Tensor& x, NormPass pass, Activ
     return convolve(x, folded.weight, folded.bias, convolution.shape, activation, added);
   }
   at::Tensor y = convolution(x);
-  if (pass.shared == nullptr && can_fuse_norm(y)) return fused_norm(y, added, norm, activation);
+  if (pass.shared == nullptr && can_fuse_norm(y, added, norm)) return fused_norm(y, added, norm, activation);
   y = norm(y, pass);
   if (added.defined()) y += added;
   return activate_(y, activation);

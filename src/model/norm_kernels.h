@@ -11,8 +11,6 @@
 
 namespace headstart {
 
-inline constexpr std::size_t kChannelStep = 8;
-
 // Activations [rows, channels], contiguous.
 struct Rows {
   std::size_t count = 0;

@@ -19,7 +19,7 @@ inline constexpr std::int64_t kBottleneckExpansion = 4;
 inline at::Tensor stem_pool(const at::Tensor& x) { return at::max_pool2d(x, {3, 3}, {2, 2}, {1, 1}); }
 
 // torchvision's residual block, and version 1 of Gluon's: convolutions with norms and ReLU between them, plus the (projected) input, then
-// ReLU. The ReLUs and the addition work in place: batch norm's backward needs its input, not its output.
+// ReLU. What a layer gives may be kept for its gradient: nothing here changes it in place.
 struct PostNormBlock {
   std::vector<ConvolutionNorm> body;
   std::optional<ConvolutionNorm> downsample;

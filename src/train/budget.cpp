@@ -13,7 +13,8 @@ constexpr double kReportSeconds = 1.5;  // model file, report, figures
 
 double closing_seconds(const BudgetTimes& times) {
   constexpr double kFloat32Share = 2.5;  // of scoring in float32 over bfloat16, on processors that have it (docs/performance.md)
-  return kReportSeconds + kFloat32Share * times.scored_photo * static_cast<double>(times.validation + times.test);
+  const double scored_alone = kFloat32Share * times.scored_photo * times.processes;
+  return kReportSeconds + scored_alone * static_cast<double>(times.validation + times.test);
 }
 
 double head_seconds(const BudgetTimes& times) { return times.scored_photo * static_cast<double>(times.train + times.validation); }

@@ -14,7 +14,8 @@ inline constexpr std::int64_t kWarmSteps = 2, kTimedSteps = 8;
 struct BudgetTimes {
   double left = 0;              // until the run is to have ended
   double step = 0;              // of an optimizer step
-  double scored_photo = 0;      // of a photo in the run's precision, reading included
+  double scored_photo = 0;      // of a photo in the run's precision, reading included, all processes at work
+  int processes = 1;            // of which the first alone scores what is shipped
   std::int64_t train = 0;       // photos, or views of them, whose features a fitted head needs
   std::int64_t validation = 0;  // photos, scored after every epoch and at the end
   std::int64_t test = 0;        // photos, scored at the end

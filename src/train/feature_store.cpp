@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cstring>
@@ -33,7 +34,9 @@ constexpr int kFeatureBatch = 32;
 
 // Everything that a photo's features depend on, as text. Of augmented views also what decides which photo of the folder is the split's
 // i-th.
-std::string backbone_key(const ResolvedOptions& options, std::optional<std::uint32_t> view) {
+std::string backbone_key(const FeatureRequest& request) {
+  const ResolvedOptions& options = request.options;
+  const std::optional<std::uint32_t> view = request.view;
   ResolvedOptions key;
   key.photos = options.photos;
   key.model = options.model;
@@ -49,7 +52,7 @@ std::string backbone_key(const ResolvedOptions& options, std::optional<std::uint
   key.augmentation = options.augmentation;
   key.validation_fraction = options.validation_fraction;
   key.score = options.score;
-  return options_to_json(key) + std::to_string(*view);
+  return fmt::format("{}{} of {}", options_to_json(key), *view, request.samples.size());
 }
 
 // Features of a rank's share of the photos.
@@ -136,7 +139,7 @@ void FeatureStore::compute(Backbone& backbone, const FeatureRequest& request, co
 
 // Adds to all of the table but its rows, which are what all views' `rows` are together.
 void FeatureStore::add_view(FeatureTable& table, const FeatureRequest& request, std::vector<at::Tensor>& rows) {
-  Backbone& backbone = backbones_[backbone_key(request.options, request.view)];
+  Backbone& backbone = backbones_[backbone_key(request)];
   const std::vector<Sample>& samples = request.samples;
   std::vector<std::uint32_t> missing;
   for (std::size_t i = 0; i < samples.size(); ++i) {

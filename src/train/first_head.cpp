@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "data/sampler.h"
@@ -50,6 +51,7 @@ Metrics metrics_of(const Run& run, Split split, const FeatureTable& table) {
 BudgetTimes times_of(const Run& run) {
   return {.left = run.options().budget - seconds_so_far(run),
           .scored_photo = run.scoring_seconds,
+          .processes = run.group.size(),
           .train = feature_views(run.options(), Split::kTrain) * std::ssize(run.catalog.train),
           .validation = std::ssize(run.catalog.validation),
           .test = std::ssize(run.catalog.test)};
@@ -104,10 +106,11 @@ void fit_whole_head(Run& run) {
   if (run.callbacks.on_head_fit) run.callbacks.on_head_fit(progress);
 }
 
-// Whether a second head leaves time to score it.
-bool is_affordable_again(const Run& run) {
+// Whether another head leaves time to score it, in a view that costs `work` times as much as the last one.
+bool is_affordable_again(const Run& run, double work) {
   if (run.options().budget <= 0) return true;
-  const BudgetTimes times = times_of(run);
+  BudgetTimes times = times_of(run);
+  times.scored_photo *= work;
   return of_rank_0(run.group, times.left - head_seconds(times) - closing_seconds(times)) > 0;
 }
 
@@ -136,8 +139,10 @@ void choose_resize(Run& run) {
   at::Tensor best_weight, best_bias;
   TrainResult best;
   std::size_t chosen = 0;
+  double scoring_seconds = 0;
   for (const Preprocessing& view : views_to_try(preprocessing)) {
-    if (best.start && !is_affordable_again(run)) break;
+    const double work = std::pow(static_cast<double>(view.crop_size) / preprocessing.crop_size, 2);
+    if (best.start && !is_affordable_again(run, work)) break;
     preprocessing = view;
     fit_whole_head(run);
     progress.resize_trials.push_back({.mode = view.resize_mode,
@@ -147,10 +152,12 @@ void choose_resize(Run& run) {
     const bool is_better = !best.start || progress.start->validation_loss < best.start->validation_loss;
     if (!run.group.any(run.group.leads() && is_better)) continue;
     chosen = progress.resize_trials.size() - 1;
+    scoring_seconds = run.scoring_seconds;
     best_weight = weight.clone();
     best_bias = bias.clone();
     best = progress;
   }
+  run.scoring_seconds = scoring_seconds;
   weight.copy_(best_weight);
   bias.copy_(best_bias);
   best.resize_trials = progress.resize_trials;

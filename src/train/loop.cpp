@@ -92,6 +92,7 @@ void plan_for_budget(Run& run) {
       static_cast<double>(affordable_steps({.left = run.options().budget - seconds_so_far(run),
                                             .step = step,
                                             .scored_photo = run.scoring_seconds > 0 ? run.scoring_seconds : kScoringShare * step / photos,
+                                            .processes = run.group.size(),
                                             .validation = std::ssize(run.catalog.validation),
                                             .test = std::ssize(run.catalog.test),
                                             .steps_per_epoch = run.schedule.steps_per_epoch}))};
