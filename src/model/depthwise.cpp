@@ -59,18 +59,23 @@ void for_each_row(std::ptrdiff_t images, std::ptrdiff_t rows, const Work& work) 
   });
 }
 
+// How an output row's columns meet those of an input row.
+RowGeometry output_columns(const Geometry& g) {
+  return {.channels = g.channels,
+          .columns = static_cast<std::size_t>(g.columns.in),
+          .first = -g.columns.before,
+          .taps = static_cast<std::size_t>(g.kernel),
+          .step = static_cast<std::size_t>(g.stride),
+          .tap_stride = static_cast<std::ptrdiff_t>(g.channels),
+          .outputs = static_cast<std::size_t>(g.columns.out)};
+}
+
 at::Tensor output(const at::Tensor& x, const at::Tensor& taps, const float* bias, Clamp clamp, const Geometry& g) {
   at::Tensor y = at::empty({g.images, x.size(1), g.rows.out, g.columns.out}, x.options(), at::MemoryFormat::ChannelsLast);
   const std::uint16_t* const input = bits(x);
   std::uint16_t* const into = writable_bits(y);
   const float* const weights = taps.const_data_ptr<float>();
-  const RowGeometry row{.channels = g.channels,
-                        .columns = static_cast<std::size_t>(g.columns.in),
-                        .first = -g.columns.before,
-                        .taps = static_cast<std::size_t>(g.kernel),
-                        .step = static_cast<std::size_t>(g.stride),
-                        .tap_stride = static_cast<std::ptrdiff_t>(g.channels),
-                        .outputs = static_cast<std::size_t>(g.columns.out)};
+  const RowGeometry row = output_columns(g);
   for_each_row(g.images, g.rows.out, [&](std::ptrdiff_t image, std::ptrdiff_t o) {
     std::array<RowTerm, kLargestKernel> terms;
     std::size_t count = 0;
@@ -137,13 +142,7 @@ ParameterGradients parameter_gradients(const at::Tensor& x, const at::Tensor& dy
   at::Tensor sums = at::zeros({shares, taps + 1, channels}, at::kFloat);  // the last row: the bias
   float* const into = sums.mutable_data_ptr<float>();
   const std::uint16_t *const input = bits(x), *const gradient = bits(dy);
-  const RowGeometry row{.channels = g.channels,
-                        .columns = static_cast<std::size_t>(g.columns.in),
-                        .first = -g.columns.before,
-                        .taps = static_cast<std::size_t>(g.kernel),
-                        .step = static_cast<std::size_t>(g.stride),
-                        .tap_stride = channels,
-                        .outputs = static_cast<std::size_t>(g.columns.out)};
+  const RowGeometry row = output_columns(g);
   in_parallel(static_cast<std::size_t>(shares), [&](std::size_t which) {
     const auto share = static_cast<std::ptrdiff_t>(which);
     float* const own = into + static_cast<std::size_t>(share * (taps + 1) * channels);
