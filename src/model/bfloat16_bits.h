@@ -15,4 +15,9 @@ inline std::uint16_t* writable_bits(const at::Tensor& x) {
   return x.defined() ? reinterpret_cast<std::uint16_t*>(x.mutable_data_ptr<at::BFloat16>()) : nullptr;
 }
 
+// Whether x is what they work on: bfloat16 on the CPU, channels_last, not empty.
+inline bool has_bfloat16_rows(const at::Tensor& x) {
+  return x.is_cpu() && x.scalar_type() == at::kBFloat16 && x.is_contiguous(at::MemoryFormat::ChannelsLast) && x.numel() > 0;
+}
+
 }  // namespace headstart

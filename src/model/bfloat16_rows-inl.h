@@ -1,6 +1,6 @@
 // bfloat16 activations in the SIMD kernels of this folder: loaded as float32, stored rounded. Each kernels' file includes this once for
-// every target, between HWY_BEFORE_NAMESPACE and HWY_AFTER_NAMESPACE, as Highway asks of code that is compiled for each target; hence the
-// guard. Its vectors are whole 128-bit blocks, which SVE and RISC-V do not promise: the files leave out those targets.
+// every target, behind <hwy/highway.h>, as Highway asks of code that is compiled for each target; hence the guard. Its vectors are whole
+// 128-bit blocks, which SVE and RISC-V do not promise: the files leave out those targets.
 #if defined(HEADSTART_BFLOAT16_ROWS) == defined(HWY_TARGET_TOGGLE)
 #ifdef HEADSTART_BFLOAT16_ROWS
 #undef HEADSTART_BFLOAT16_ROWS

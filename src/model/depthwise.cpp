@@ -22,9 +22,13 @@ using torch::autograd::variable_list;
 
 constexpr std::size_t kLargestKernel = 5;
 
-// Output row (column) o meets input rows o * stride - before + k, 0 <= k < kernel.
+// Rows or columns.
 struct Axis {
   std::ptrdiff_t in, out, before;
+
+  // Which of the input tap k of output o meets; it may lie outside.
+  std::ptrdiff_t input_of(std::ptrdiff_t o, std::ptrdiff_t k, std::ptrdiff_t stride) const { return o * stride - before + k; }
+  bool has_input(std::ptrdiff_t i) const { return i >= 0 && i < in; }
 };
 
 struct Geometry {
@@ -80,8 +84,8 @@ at::Tensor output(const at::Tensor& x, const at::Tensor& taps, const float* bias
     std::array<RowTerm, kLargestKernel> terms;
     std::size_t count = 0;
     for (std::ptrdiff_t k = 0; k < g.kernel; ++k) {
-      const std::ptrdiff_t i = o * g.stride - g.rows.before + k;
-      if (i < 0 || i >= g.rows.in) continue;
+      const std::ptrdiff_t i = g.rows.input_of(o, k, g.stride);
+      if (!g.rows.has_input(i)) continue;
       terms[count++] = {.input = input + static_cast<std::size_t>(image * g.rows.in + i) * g.input_row(),
                         .taps = weights + static_cast<std::size_t>(k * g.kernel) * g.channels};
     }
@@ -151,8 +155,8 @@ ParameterGradients parameter_gradients(const at::Tensor& x, const at::Tensor& dy
         const std::uint16_t* const dy_row = gradient + static_cast<std::size_t>(image * g.rows.out + o) * g.output_row();
         if (has_bias) add_columns(dy_row, row.outputs, g.channels, own + taps * channels);
         for (std::ptrdiff_t k = 0; k < g.kernel; ++k) {
-          const std::ptrdiff_t i = o * g.stride - g.rows.before + k;
-          if (i < 0 || i >= g.rows.in) continue;
+          const std::ptrdiff_t i = g.rows.input_of(o, k, g.stride);
+          if (!g.rows.has_input(i)) continue;
           add_tap_gradients(input + static_cast<std::size_t>(image * g.rows.in + i) * g.input_row(), dy_row, row,
                             own + k * g.kernel * channels);
         }
@@ -163,6 +167,9 @@ ParameterGradients parameter_gradients(const at::Tensor& x, const at::Tensor& dy
   return {.weight = all.narrow(0, 0, taps).t().contiguous().view({channels, 1, g.kernel, g.kernel}), .bias = all[taps]};
 }
 
+// The arguments of forward with gradients, in their order.
+enum Argument : std::size_t { kX, kWeight, kBias, kAll = 5 };
+
 struct DepthwiseFunction : torch::autograd::Function<DepthwiseFunction> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias,
                             const ConvolutionShape& shape, Activation activation) {
@@ -171,13 +178,10 @@ struct DepthwiseFunction : torch::autograd::Function<DepthwiseFunction> {
     const at::Tensor y =
         output(x, taps, shift.defined() ? shift.const_data_ptr<float>() : nullptr, clamp_of(activation), Geometry(x, shape));
     context->save_for_backward({x, taps, activation == Activation::kNone ? at::Tensor() : y});
-    for (const auto& [name, value] :
-         std::initializer_list<std::pair<const char*, std::int64_t>>{{"kernel", shape.kernel},
-                                                                     {"stride", shape.stride},
-                                                                     {"padding", static_cast<std::int64_t>(shape.padding)},
-                                                                     {"activation", static_cast<std::int64_t>(activation)}}) {
-      context->saved_data[name] = value;
-    }
+    context->saved_data["kernel"] = shape.kernel;
+    context->saved_data["stride"] = shape.stride;
+    context->saved_data["padding"] = static_cast<std::int64_t>(shape.padding);
+    context->saved_data["activation"] = static_cast<std::int64_t>(activation);
     context->saved_data["weight_type"] = static_cast<std::int64_t>(weight.scalar_type());
     if (bias) context->saved_data["bias_type"] = static_cast<std::int64_t>(bias->scalar_type());
     return y;
@@ -191,13 +195,13 @@ struct DepthwiseFunction : torch::autograd::Function<DepthwiseFunction> {
         x, {.kernel = data["kernel"].toInt(), .stride = data["stride"].toInt(), .padding = static_cast<Padding>(data["padding"].toInt())});
     const at::Tensor dy = passed_gradient(outputs[0], saved[2], static_cast<Activation>(data["activation"].toInt()))
                               .contiguous(at::MemoryFormat::ChannelsLast);
-    variable_list result(5);
-    if (context->needs_input_grad(0)) result[0] = input_gradient(dy, taps, g, x);
+    variable_list result(kAll);
+    if (context->needs_input_grad(kX)) result[kX] = input_gradient(dy, taps, g, x);
     const bool has_bias = data.count("bias_type") > 0;
-    if (context->needs_input_grad(1) || (has_bias && context->needs_input_grad(2))) {
+    if (context->needs_input_grad(kWeight) || (has_bias && context->needs_input_grad(kBias))) {
       const ParameterGradients found = parameter_gradients(x, dy, g, has_bias);
-      result[1] = found.weight.to(static_cast<at::ScalarType>(data["weight_type"].toInt()));
-      if (has_bias) result[2] = found.bias.to(static_cast<at::ScalarType>(data["bias_type"].toInt()));
+      result[kWeight] = found.weight.to(static_cast<at::ScalarType>(data["weight_type"].toInt()));
+      if (has_bias) result[kBias] = found.bias.to(static_cast<at::ScalarType>(data["bias_type"].toInt()));
     }
     return result;
   }
@@ -206,10 +210,9 @@ struct DepthwiseFunction : torch::autograd::Function<DepthwiseFunction> {
 }  // namespace
 
 bool can_convolve_depthwise(const at::Tensor& x, const ConvolutionShape& shape) {
-  return shape.groups == shape.in && shape.in == shape.out && shape.in == x.size(1) &&
+  return has_bfloat16_rows(x) && shape.groups == shape.in && shape.in == shape.out && shape.in == x.size(1) &&
          shape.in % static_cast<std::int64_t>(kChannelStep) == 0 && (shape.kernel == 3 || shape.kernel == 5) &&
-         (shape.stride == 1 || shape.stride == 2) && x.is_cpu() && x.scalar_type() == at::kBFloat16 &&
-         x.is_contiguous(at::MemoryFormat::ChannelsLast) && x.numel() > 0;
+         (shape.stride == 1 || shape.stride == 2);
 }
 
 at::Tensor depthwise_convolve(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const ConvolutionShape& shape,

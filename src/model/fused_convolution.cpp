@@ -10,7 +10,10 @@
 #include <array>
 #include <optional>
 #include <string_view>
+#include <tuple>
 #include <vector>
+
+#include "model/bfloat16_bits.h"
 
 namespace headstart {
 namespace {
@@ -118,10 +121,7 @@ bool one_pass_takes(at::ScalarType dtype) {
   return has_bfloat16;
 }
 
-bool can_fuse_convolution(const at::Tensor& x) {
-  return x.is_cpu() && x.scalar_type() == at::kBFloat16 && x.numel() > 0 && x.is_contiguous(at::MemoryFormat::ChannelsLast) &&
-         one_pass_takes(at::kBFloat16);
-}
+bool can_fuse_convolution(const at::Tensor& x) { return has_bfloat16_rows(x) && one_pass_takes(at::kBFloat16); }
 
 at::Tensor fused_convolve(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& added,
                           const ConvolutionShape& shape, Activation activation) {

@@ -226,9 +226,8 @@ struct NormFunction : torch::autograd::Function<NormFunction> {
 }  // namespace
 
 bool can_fuse_norm(const at::Tensor& x, const at::Tensor& added, const BatchNorm& norm) {
-  return x.is_cpu() && x.scalar_type() == at::kBFloat16 && x.dim() == 4 && x.size(1) % static_cast<std::int64_t>(kChannelStep) == 0 &&
-         x.numel() > x.size(1) && x.is_contiguous(at::MemoryFormat::ChannelsLast) && x.size(1) == norm.bias.numel() &&
-         (!added.defined() || (added.scalar_type() == x.scalar_type() && added.sizes() == x.sizes()));
+  return has_bfloat16_rows(x) && x.size(1) == norm.bias.numel() && x.size(1) % static_cast<std::int64_t>(kChannelStep) == 0 &&
+         x.numel() > x.size(1) && (!added.defined() || (added.scalar_type() == x.scalar_type() && added.sizes() == x.sizes()));
 }
 
 at::Tensor fused_norm(const at::Tensor& x, const at::Tensor& added, const BatchNorm& norm, Activation activation) {

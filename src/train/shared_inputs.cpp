@@ -44,8 +44,9 @@ std::vector<std::string> options_left_open(const TrainOptions& asked) {
   std::vector<std::string> open = {"out", "device", "processes"};  // other devices and processes are allowed, and logged
   if (asked.threads == 0) open.emplace_back("threads");
   if (asked.precision == Precision::kAuto) open.emplace_back("precision");
-  if (!asked.preprocessing && asked.recipe == Recipe::kAuto)
-    open.insert(open.end(), {"resize", "resize_size", "crop_size"});  // the run chose them
+  if (!asked.preprocessing && asked.recipe == Recipe::kAuto) {  // the run chose them
+    open.insert(open.end(), {"resize", "resize_size", "crop_size"});
+  }
   return open;
 }
 
