@@ -249,13 +249,14 @@ struct HeadTrial {
   bool chosen = false;  // lowest validation loss
 };
 
-// A fit of the output layer to photos that are resized in one way, under Recipe::kAuto.
+// Output layers fitted to photos that are resized in one way, under Recipe::kAuto.
 struct ResizeTrial {
   ResizeMode mode = ResizeMode::kShorterSide;
   int resize_size = 0;  // with kSquash also the crop's
-  double validation_loss = 0;
-  double validation_top1 = 0;
-  bool chosen = false;  // lowest validation loss
+  double loss = 0;      // mean cross-entropy of all training and validation photos, each scored by a layer that was fitted without it,
+                        // weighted where the run weighs classes; with `views`, or thousands of validation photos: of these alone
+  double top1 = 0;      // of the same
+  bool chosen = false;  // lowest loss
 };
 
 // One line of log.csv.

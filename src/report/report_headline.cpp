@@ -97,10 +97,10 @@ std::string resize_text(const TrainResult& result) {
     const std::string view = trial.mode == ResizeMode::kSquash
                                  ? fmt::format("whole photos, squashed to {0} × {0} pixels", trial.resize_size)
                                  : "the middle of photos, in proportion";
-    text += fmt::format("{}{}: accuracy {}, loss {}{}", text.empty() ? "" : "; ", view, html_percent(trial.validation_top1),
-                        html_number(trial.validation_loss), trial.chosen ? " (taken)" : "");
+    text += fmt::format("{}{}: accuracy {}, loss {}{}", text.empty() ? "" : "; ", view, html_percent(trial.top1), html_number(trial.loss),
+                        trial.chosen ? " (taken)" : "");
   }
-  return text.empty() ? text : fmt::format("<p class=\"soft\">On the validation photos, {}.</p>", text);
+  return text.empty() ? text : fmt::format("<p class=\"soft\">On photos that the layer was not fitted to, {}.</p>", text);
 }
 
 std::string head_section(const ReportContext& context) {

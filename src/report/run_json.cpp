@@ -13,7 +13,7 @@ namespace headstart {
 namespace {
 
 // Frozen: a run of another format is refused.
-constexpr std::int64_t kFormat = 6;
+constexpr std::int64_t kFormat = 7;
 constexpr std::int64_t kMostPhotos = std::numeric_limits<std::int64_t>::max();
 constexpr int kMostCount = std::numeric_limits<int>::max();
 
@@ -78,8 +78,8 @@ HeadTrial head_trial_from_json(const Json& json, const std::string& where) {
 Json resize_trial_to_json(const ResizeTrial& trial) {
   return {{"resize", trial.mode == ResizeMode::kSquash ? "squash" : "shorter"},
           {"resize_size", trial.resize_size},
-          {"validation_loss", number_to_json(trial.validation_loss)},
-          {"validation_top1", number_to_json(trial.validation_top1)},
+          {"loss", number_to_json(trial.loss)},
+          {"top1", number_to_json(trial.top1)},
           {"chosen", trial.chosen}};
 }
 
@@ -88,8 +88,8 @@ ResizeTrial resize_trial_from_json(const Json& json, const std::string& where) {
   if (mode != "squash" && mode != "shorter") refuse_field(where + ".resize", fmt::format("expected squash or shorter, found '{}'", mode));
   return {.mode = mode == "squash" ? ResizeMode::kSquash : ResizeMode::kShorterSide,
           .resize_size = static_cast<int>(whole_from_json(json_member(json, where, "resize_size"), where + ".resize_size", 1, 1 << 20)),
-          .validation_loss = number_member(json, where, "validation_loss"),
-          .validation_top1 = number_member(json, where, "validation_top1"),
+          .loss = number_member(json, where, "loss"),
+          .top1 = number_member(json, where, "top1"),
           .chosen = truth_from_json(json_member(json, where, "chosen"), where + ".chosen")};
 }
 

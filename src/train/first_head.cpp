@@ -85,7 +85,7 @@ void keep_affordable_photos(Run& run) {
 }
 
 // The whole layer (HeadInit::kProbe). Test photos that are scored after every epoch choose no penalty.
-void fit_whole_head(Run& run) {
+Features fit_whole_head(Run& run) {
   const Features features = features_of(run, run.catalog);
   check_unreadable(features.train.unreadable, run.catalog.train.size(), Split::kTrain, run.options());
   check_unreadable(features.validation.unreadable, run.catalog.validation.size(), Split::kValidation, run.options());
@@ -104,6 +104,7 @@ void fit_whole_head(Run& run) {
                                .validation_top1 = held_out.top1,
                                .best = true};
   if (run.callbacks.on_head_fit) run.callbacks.on_head_fit(progress);
+  return features;
 }
 
 // Whether another head leaves time to score it, in a view that costs `work` times as much as the last one.
@@ -129,8 +130,22 @@ std::vector<Preprocessing> views_to_try(const Preprocessing& own) {
   return views;
 }
 
+// What a view is worth, by the head that was just fitted: a few hundred validation photos cannot tell views apart whose losses are 5% from
+// each other, all photos together can. Where heads are fitted to augmented views, which look alike in all of the ways tried, the
+// validation photos alone tell; and so they do where they are many, as each of the fits takes as long as the first.
+LogisticScore judge_view(const Run& run, const Features& features) {
+  constexpr std::size_t kManyPhotos = 4000;
+  const TrainResult& progress = run.state.progress;
+  if (run.options().views > 0 || features.validation.labels.size() > kManyPhotos) {
+    return {.loss = progress.start->validation_loss, .top1 = progress.start->validation_top1};
+  }
+  return cross_validate_head(*run.network,
+                             {.train = features.train, .validation = &features.validation, .class_weights = weights_of_classes(run)},
+                             progress.head_trials);
+}
+
 // The layer fitted to photos in each of these views: which of them suits the photos best is a matter of the photos, and costs a pass over
-// them each (docs/recipes.md). What is kept is where the validation loss is lowest: rank 0's, as each rank scores for itself.
+// them each (docs/recipes.md). What is kept is where the loss is lowest: rank 0's, as each rank scores for itself.
 void choose_resize(Run& run) {
   const c10::NoGradGuard no_gradients;
   TrainResult& progress = run.state.progress;
@@ -144,12 +159,10 @@ void choose_resize(Run& run) {
     const double work = std::pow(static_cast<double>(view.crop_size) / preprocessing.crop_size, 2);
     if (best.start && !is_affordable_again(run, work)) break;
     preprocessing = view;
-    fit_whole_head(run);
-    progress.resize_trials.push_back({.mode = view.resize_mode,
-                                      .resize_size = view.resize_size,
-                                      .validation_loss = progress.start->validation_loss,
-                                      .validation_top1 = progress.start->validation_top1});
-    const bool is_better = !best.start || progress.start->validation_loss < best.start->validation_loss;
+    const LogisticScore score = judge_view(run, fit_whole_head(run));
+    progress.resize_trials.push_back(
+        {.mode = view.resize_mode, .resize_size = view.resize_size, .loss = score.loss, .top1 = score.top1});
+    const bool is_better = !best.start || score.loss < best.resize_trials.back().loss;
     if (!run.group.any(run.group.leads() && is_better)) continue;
     chosen = progress.resize_trials.size() - 1;
     scoring_seconds = run.scoring_seconds;
@@ -178,7 +191,10 @@ void leave_out_steps(Run& run) {
 void fit_asked_head(Run& run) {
   const std::vector<HeadSource>& sources = run.state.progress.head_sources;
   if (run.options().choose_resize) return choose_resize(run);
-  if (run.options().head_init == HeadInit::kProbe) return fit_whole_head(run);
+  if (run.options().head_init == HeadInit::kProbe) {
+    fit_whole_head(run);
+    return;
+  }
   const FeatureProgress progress =
       stage_progress(run.callbacks, feature_views(run.options(), Split::kTrain) * std::ssize(run.catalog.train));
   const FeatureTable train =

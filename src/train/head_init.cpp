@@ -68,6 +68,10 @@ LabelledFeatures labelled(const Network& network, const FeatureTable& table, con
       .features = table.rows, .labels = at::tensor(table.labels, at::kLong), .classes = network.classes(), .class_weights = class_weights};
 }
 
+const HeadTrial& chosen_of(std::span<const HeadTrial> trials) {
+  return *std::find_if(trials.begin(), trials.end(), [](const HeadTrial& trial) { return trial.chosen; });
+}
+
 // Under one penalty after the other, until two in a row are no better on the validation photos; the last fit is the chosen one's.
 LogisticFit choose_penalty(const LabelledFeatures& train, const LabelledFeatures& validation, double variance,
                            std::vector<HeadTrial>& trials) {
@@ -120,8 +124,7 @@ std::vector<HeadTrial> fit_head(Network& network, const HeadFitPhotos& photos) {
   LogisticFit fit;
   if (photos.validation != nullptr && !photos.validation->labels.empty()) {
     fit = choose_penalty(train, labelled(network, *photos.validation, photos.class_weights), variance, trials);
-    const auto chosen = std::find_if(trials.begin(), trials.end(), [](const HeadTrial& trial) { return trial.chosen; });
-    fit = fit_logistic(train, chosen->penalty * variance, &fit);
+    fit = fit_logistic(train, chosen_of(trials).penalty * variance, &fit);
   } else {
     fit = fit_logistic(train, kUsualPenalty * variance);
     trials.push_back({.penalty = kUsualPenalty, .train_loss = fit.loss, .chosen = true});
@@ -129,6 +132,20 @@ std::vector<HeadTrial> fit_head(Network& network, const HeadFitPhotos& photos) {
   network.head_tensor(ParameterRole::kWeight).copy_(fit.weight);
   network.head_tensor(ParameterRole::kBias).copy_(fit.bias);
   return trials;
+}
+
+LogisticScore cross_validate_head(const Network& network, const HeadFitPhotos& photos, std::span<const HeadTrial> trials) {
+  constexpr int kFolds = 5;
+  LabelledFeatures all = labelled(network, photos.train, photos.class_weights);
+  const double l2 = chosen_of(trials).penalty * feature_variance(all.features);
+  if (photos.validation != nullptr && !photos.validation->labels.empty()) {
+    const LabelledFeatures validation = labelled(network, *photos.validation, photos.class_weights);
+    all.features = at::cat({all.features, validation.features});
+    all.labels = at::cat({all.labels, validation.labels});
+  }
+  const LogisticFit start{.weight = network.head_tensor(ParameterRole::kWeight).to(at::kCPU, at::kDouble),
+                          .bias = network.head_tensor(ParameterRole::kBias).to(at::kCPU, at::kDouble)};
+  return cross_validate(all, l2, kFolds, start, kTrialGradient);
 }
 
 }  // namespace headstart

@@ -13,6 +13,7 @@
 #include "headstart/train.h"
 #include "model/network.h"
 #include "train/feature_store.h"
+#include "train/logistic.h"
 #include "train/source.h"
 
 namespace headstart {
@@ -39,5 +40,9 @@ struct HeadFitPhotos {
 // Both throw Error(kData) where no training photo could be read, Error(kTraining) for features that are not finite.
 void fit_head_biases(Network& network, const HeadFitPhotos& photos, const std::vector<HeadSource>& sources);  // kClass
 std::vector<HeadTrial> fit_head(Network& network, const HeadFitPhotos& photos);                               // kProbe
+
+// How well heads as fit_head's tell photos apart that they were not fitted to: all photos of both tables, each scored by a fit to four
+// fifths or so of them under the chosen trial's penalty. The tables hold the photos' evaluation views. To be called behind fit_head.
+LogisticScore cross_validate_head(const Network& network, const HeadFitPhotos& photos, std::span<const HeadTrial> trials);
 
 }  // namespace headstart

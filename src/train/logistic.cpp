@@ -33,6 +33,33 @@ Loss cross_entropy(const at::Tensor& logits, const at::Tensor& labels, const at:
   return loss;
 }
 
+// features: float64 [N, F].
+at::Tensor logits_of(const LogisticFit& fit, const at::Tensor& features) { return at::addmm(fit.bias, features, fit.weight.t()); }
+
+LogisticScore score_logits(const at::Tensor& logits, const at::Tensor& labels, const at::Tensor& class_weights) {
+  return {.loss = cross_entropy(logits, labels, photo_shares(labels, class_weights)).value,
+          .top1 = logits.argmax(1).eq(labels).to(at::kDouble).mean().item<double>()};
+}
+
+// The fold of each photo, int64 [N]; -1: of none.
+at::Tensor folds_of(const at::Tensor& labels, std::int64_t classes, int folds) {
+  at::Tensor fold = at::empty_like(labels);
+  for (std::int64_t label = 0; label < classes; ++label) {
+    const at::Tensor photos = labels.eq(label).nonzero().squeeze(1);
+    const at::Tensor in_turn = at::arange(photos.size(0), at::kLong).remainder(folds);
+    fold.index_copy_(0, photos, photos.size(0) == 1 ? in_turn - 1 : in_turn);
+  }
+  return fold;
+}
+
+LabelledFeatures part_of(const LabelledFeatures& data, const at::Tensor& mask) {
+  const at::Tensor photos = mask.nonzero().squeeze(1);
+  LabelledFeatures part = data;
+  part.features = data.features.index_select(0, photos);
+  part.labels = data.labels.index_select(0, photos);
+  return part;
+}
+
 }  // namespace
 
 double feature_variance(const at::Tensor& features) {
@@ -72,10 +99,24 @@ LogisticFit fit_logistic(const LabelledFeatures& data, double l2, const Logistic
 
 LogisticScore score_logistic(const LogisticFit& fit, const LabelledFeatures& data) {
   const c10::NoGradGuard no_gradients;
-  const at::Tensor labels = data.labels.to(at::kCPU);
-  const at::Tensor logits = at::addmm(fit.bias, plain(data.features), fit.weight.t());
-  return {.loss = cross_entropy(logits, labels, photo_shares(labels, data.class_weights)).value,
-          .top1 = logits.argmax(1).eq(labels).to(at::kDouble).mean().item<double>()};
+  return score_logits(logits_of(fit, plain(data.features)), data.labels.to(at::kCPU), data.class_weights);
+}
+
+LogisticScore cross_validate(const LabelledFeatures& data, double l2, int folds, const LogisticFit& start, double gradient_norm) {
+  const c10::NoGradGuard no_gradients;
+  LabelledFeatures all = data;
+  all.features = plain(data.features);
+  all.labels = data.labels.to(at::kCPU);
+  const at::Tensor fold = folds_of(all.labels, all.classes, folds);
+  std::vector<at::Tensor> logits, labels;
+  for (int i = 0; i < folds; ++i) {
+    const LabelledFeatures held_out = part_of(all, fold.eq(i)), others = part_of(all, fold.ne(i));
+    if (held_out.labels.numel() == 0) continue;
+    logits.push_back(logits_of(fit_logistic(others, l2, &start, gradient_norm), held_out.features));
+    labels.push_back(held_out.labels);
+  }
+  if (logits.empty()) return {};
+  return score_logits(at::cat(logits), at::cat(labels), data.class_weights);
 }
 
 at::Tensor fit_biases(const at::Tensor& logits, const at::Tensor& labels, const std::vector<std::int64_t>& free_classes,

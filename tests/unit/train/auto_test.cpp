@@ -78,7 +78,7 @@ TEST(Auto, TooFewPhotosToJudgeLeaveTheHead) {
   EXPECT_NE(said.find("too few to tell"), std::string::npos) << said;
 }
 
-TEST(Auto, ChoosesTheResizeByTheValidationLossAndShipsIt) {
+TEST(Auto, ChoosesTheResizeByPhotosThatTheHeadHasNotSeenAndShipsIt) {
   const test::TempDir folder;
   TrainOptions options = auto_options(folder.path(), "views");
   options.preprocessing.reset();
@@ -92,14 +92,15 @@ TEST(Auto, ChoosesTheResizeByTheValidationLossAndShipsIt) {
   const ResizeTrial* chosen = nullptr;
   double lowest = std::numeric_limits<double>::infinity();
   for (const ResizeTrial& trial : result.resize_trials) {
-    lowest = std::min(lowest, trial.validation_loss);
+    lowest = std::min(lowest, trial.loss);
     if (!trial.chosen) continue;
     EXPECT_EQ(chosen, nullptr) << "two are chosen";
     chosen = &trial;
   }
   ASSERT_NE(chosen, nullptr);
-  EXPECT_EQ(chosen->validation_loss, lowest);
-  EXPECT_EQ(result.start->validation_loss, lowest);
+  EXPECT_EQ(chosen->loss, lowest);
+  const double photos = chosen->top1 * 100;  // of all photos, not of the validation photos alone
+  EXPECT_NEAR(photos, std::round(photos), 1e-9);
   for (const Preprocessing& shipped : {read_model_info(result.model_file).preprocessing, result.options.preprocessing}) {
     EXPECT_EQ(shipped.resize_mode, chosen->mode);
     EXPECT_EQ(shipped.resize_size, chosen->resize_size);

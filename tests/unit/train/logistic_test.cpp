@@ -4,8 +4,10 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "core/file.h"
 #include "support/shared_data.h"
@@ -112,6 +114,43 @@ TEST(Logistic, FeaturesThatAreAllEqualLeaveTheClassesShares) {
   const LogisticFit fit = fit_logistic(data, 0.1);
   EXPECT_EQ(fit.weight.abs().max().item<double>(), 0);
   EXPECT_NEAR(fit.bias[0].item<double>() - fit.bias[1].item<double>(), std::log(3.0), 1e-6);
+}
+
+// With as many folds as a class has photos and one photo of each class a fold, the fits can be made by hand; a weight of 3 makes a photo
+// count three times; the only photo of class 2 is not scored.
+TEST(CrossValidate, ScoresEachPhotoByAFitToTheOthers) {
+  constexpr double kL2 = 0.05, kGradient = 1e-9;
+  LabelledFeatures data{.labels = at::tensor({0, 1, 1, 2, 0, 1, 0}, at::kLong), .classes = 3};
+  data.features = test::generate("photos", 7 * 4, -1, 1).to(at::kDouble).view({7, 4});
+  data.class_weights = at::tensor({1.0, 3.0, 1.0}, at::kDouble);
+  const std::vector<std::vector<std::int64_t>> folds = {{0, 1}, {4, 2}, {6, 5}};
+  double loss = 0, weight = 0, correct = 0;
+  for (const std::vector<std::int64_t>& fold : folds) {
+    std::vector<std::int64_t> others;
+    for (std::int64_t photo = 0; photo < 7; ++photo) {
+      if (std::find(fold.begin(), fold.end(), photo) == fold.end()) others.push_back(photo);
+    }
+    LabelledFeatures rest = data;
+    rest.features = data.features.index_select(0, at::tensor(others, at::kLong));
+    rest.labels = data.labels.index_select(0, at::tensor(others, at::kLong));
+    const LogisticFit fit = fit_logistic(rest, kL2, nullptr, kGradient);
+    for (const std::int64_t photo : fold) {
+      const at::Tensor logits = at::linear(data.features[photo], fit.weight, fit.bias);
+      const auto label = data.labels[photo].item<std::int64_t>();
+      const double counts = label == 1 ? 3 : 1;
+      loss -= counts * logits.log_softmax(0)[label].item<double>();
+      weight += counts;
+      correct += logits.argmax().item<std::int64_t>() == label ? 1 : 0;
+    }
+  }
+  const LogisticScore score = cross_validate(data, kL2, 3, fit_logistic(data, kL2), kGradient);
+  EXPECT_NEAR(score.loss, loss / weight, 1e-6);  // gradients of 1e-9 over a curvature of some 1e-3
+  EXPECT_DOUBLE_EQ(score.top1, correct / 6);
+}
+
+TEST(CrossValidate, WhereEachClassHasOnePhotoThereIsNothingToScore) {
+  const LabelledFeatures data{.features = at::eye(3, at::kDouble), .labels = at::arange(3, at::kLong), .classes = 3};
+  EXPECT_EQ(cross_validate(data, 0.1, 5, fit_logistic(data, 0.1), 1e-4).loss, 0);
 }
 
 TEST(FitBiases, MakeThePhotosAsLikelyAsTheyCanBeAndTouchNoOtherClass) {
