@@ -160,8 +160,7 @@ void choose_resize(Run& run) {
     if (best.start && !is_affordable_again(run, work)) break;
     preprocessing = view;
     const LogisticScore score = judge_view(run, fit_whole_head(run));
-    progress.resize_trials.push_back(
-        {.mode = view.resize_mode, .resize_size = view.resize_size, .loss = score.loss, .top1 = score.top1});
+    progress.resize_trials.push_back({.mode = view.resize_mode, .resize_size = view.resize_size, .loss = score.loss, .top1 = score.top1});
     const bool is_better = !best.start || score.loss < best.resize_trials.back().loss;
     if (!run.group.any(run.group.leads() && is_better)) continue;
     chosen = progress.resize_trials.size() - 1;
