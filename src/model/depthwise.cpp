@@ -209,10 +209,13 @@ struct DepthwiseFunction : torch::autograd::Function<DepthwiseFunction> {
 
 }  // namespace
 
+bool is_depthwise(const ConvolutionShape& shape) {
+  return shape.groups == shape.in && shape.in == shape.out && shape.in % static_cast<std::int64_t>(kChannelStep) == 0 &&
+         (shape.kernel == 3 || shape.kernel == 5) && (shape.stride == 1 || shape.stride == 2);
+}
+
 bool can_convolve_depthwise(const at::Tensor& x, const ConvolutionShape& shape) {
-  return has_bfloat16_rows(x) && shape.groups == shape.in && shape.in == shape.out && shape.in == x.size(1) &&
-         shape.in % static_cast<std::int64_t>(kChannelStep) == 0 && (shape.kernel == 3 || shape.kernel == 5) &&
-         (shape.stride == 1 || shape.stride == 2);
+  return has_bfloat16_rows(x) && is_depthwise(shape) && shape.in == x.size(1);
 }
 
 at::Tensor depthwise_convolve(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const ConvolutionShape& shape,
