@@ -66,6 +66,22 @@ TEST(FoldedLayer, EqualsConvolutionNormAdditionAndActivation) {
   }
 }
 
+// Weights and outputs are rounded to 8 bits, a 256th of the largest each, and errors of up to 147 terms partly cancel out.
+TEST(FoldedLayer, InBFloat16IsAsNearAsItsNumbers) {
+  const c10::NoGradGuard no_gradients;
+  for (const ConvolutionShape& shape : kShapes) {
+    for (const std::int64_t side : {12, 15}) {  // padding of 3 and of 4 for kernels of 5 at stride 2
+      const ConvolutionNorm layer = pair(shape);
+      const FoldedWeights folded(std::vector{layer}, at::kBFloat16);
+      const at::Tensor x = (image(shape.in, side) * 4).to(at::kBFloat16);
+      const at::Tensor expected = step_by_step(layer, x.to(at::kFloat), Activation::kRelu6, kNothing);
+      const at::Tensor found = layer(x, folded, Activation::kRelu6, kNothing);
+      EXPECT_EQ(found.scalar_type(), at::kBFloat16);
+      EXPECT_TRUE(test::tensors_close(found.to(at::kFloat), expected, {.absolute = 3.0 / 256 * 6}));
+    }
+  }
+}
+
 TEST(FoldedLayer, LeavesWhatIsAddedAlone) {
   const c10::NoGradGuard no_gradients;
   const ConvolutionNorm layer = pair(kShapes[3]);
