@@ -91,16 +91,21 @@ std::string headline_section(const ReportContext& context) {
 }
 
 // Of the ways in which the recipe auto shows photos to the network.
-std::string resize_text(const TrainResult& result) {
-  std::string text;
+std::string resize_table(const TrainResult& result) {
+  if (result.resize_trials.empty()) return {};
+  std::string rows;
   for (const ResizeTrial& trial : result.resize_trials) {
     const std::string view = trial.mode == ResizeMode::kSquash
                                  ? fmt::format("whole photos, squashed to {0} × {0} pixels", trial.resize_size)
                                  : "the middle of photos, in proportion";
-    text += fmt::format("{}{}: accuracy {}, loss {}{}", text.empty() ? "" : "; ", view, html_percent(trial.top1), html_number(trial.loss),
-                        trial.chosen ? " (taken)" : "");
+    rows += fmt::format("<tr{}><th class=\"left\">{}</th><td>{}</td><td>{}</td></tr>", trial.chosen ? " class=\"best\"" : "", view,
+                        html_number(trial.loss), html_percent(trial.top1));
   }
-  return text.empty() ? text : fmt::format("<p class=\"soft\">On photos that the layer was not fitted to, {}.</p>", text);
+  return fmt::format(
+      "<p class=\"soft\">This is in the view of the photos that suits them best, as told by photos that a layer was not fitted "
+      "to:</p><div class=\"scroll\"><table><thead><tr><th>view</th><th>loss</th><th>accuracy</th></tr></thead>"
+      "<tbody>{}</tbody></table></div>",
+      rows);
 }
 
 std::string head_section(const ReportContext& context) {
@@ -119,7 +124,7 @@ std::string head_section(const ReportContext& context) {
                  fmt::format("<p class=\"soft\">Fitted to the features that the source network computes of the training photos: a "
                              "logistic regression. {}</p><div class=\"scroll\"><table><thead><tr><th>penalty</th><th>training loss</th>"
                              "<th>validation loss</th><th>accuracy</th></tr></thead><tbody>{}</tbody></table></div>{}",
-                             choice, rows, resize_text(result)));
+                             choice, rows, resize_table(result)));
 }
 
 std::string curves_section(const ReportContext& context) {

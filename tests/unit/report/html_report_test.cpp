@@ -97,6 +97,17 @@ TEST(HtmlReport, NamesTheSplitOfItsHeadline) {
   EXPECT_TRUE(contains(page, "<div class=\"figure\">" + human_percent(result.validation.metrics.top1) + "</div>"));
 }
 
+TEST(HtmlReport, ShowsTheViewsThatWereTriedAndTheOneThatWasTaken) {
+  TrainResult result = test::fake_result({.classes = 2, .epochs = 1});
+  result.head_trials = {{.penalty = 0.1, .chosen = true}};
+  result.resize_trials = {{.resize_size = 256, .loss = 0.5, .top1 = 0.8},
+                          {.mode = ResizeMode::kSquash, .resize_size = 224, .loss = 0.25, .top1 = 0.9, .chosen = true}};
+  const std::string html = html_report(result, "");
+  EXPECT_TRUE(is_well_nested(html));
+  EXPECT_TRUE(contains(html, "<tr><th class=\"left\">the middle of photos, in proportion</th><td>0.5000</td><td>80.0%</td>"));
+  EXPECT_TRUE(contains(html, "<tr class=\"best\"><th class=\"left\">whole photos, squashed to 224 × 224 pixels</th><td>0.2500</td>"));
+}
+
 TEST(HtmlReport, EscapesHostileNames) {
   test::FakeRun run{.classes = 4, .photos_per_class = 10, .skill = 0.2};
   run.names = {"<script>alert(1)</script>", "\"'&\xFF\xFE", "</style></table>", "\xE2\x80\xAE right to left"};

@@ -256,6 +256,8 @@ TEST(RunJson, ReadsBackEqualToTheLastBit) {
   result.head_sources = {{.row = 934, .name = "hotdog"}, {}, {.row = 7, .name = ""}};
   result.head_trials = {{.penalty = 0.1, .train_loss = 0.5, .validation_loss = 0.6, .validation_top1 = 0.75},
                         {.penalty = 1e-5, .train_loss = 0.1, .validation_loss = 0.25, .validation_top1 = 1, .chosen = true}};
+  result.resize_trials = {{.resize_size = 256, .loss = 0.5, .top1 = 0.8, .chosen = true},
+                          {.mode = ResizeMode::kSquash, .resize_size = 224, .loss = 1.0 / 3, .top1 = 0.9}};
   result.start = EpochRecord{.epoch = 0, .train_loss = 0.1, .validation_loss = 0.3, .validation_top1 = 2.0 / 3, .best = true};
   result.unreadable.push_back({"caf\xE9/photo.jpg", "line\nbreak"});
   result.validation.unreadable.push_back({"x", "y"});
@@ -273,6 +275,11 @@ TEST(RunJson, ReadsBackEqualToTheLastBit) {
   EXPECT_EQ(back.head_trials[1].validation_loss, 0.25);
   EXPECT_EQ(back.head_trials[0].validation_top1, 0.75);
   EXPECT_TRUE(back.head_trials[1].chosen && !back.head_trials[0].chosen);
+  ASSERT_EQ(back.resize_trials.size(), 2U);
+  EXPECT_EQ(back.resize_trials[1].mode, ResizeMode::kSquash);
+  EXPECT_EQ(back.resize_trials[1].loss, 1.0 / 3);
+  EXPECT_EQ(back.resize_trials[0].top1, 0.8);
+  EXPECT_TRUE(back.resize_trials[0].chosen && !back.resize_trials[1].chosen);
   ASSERT_TRUE(back.start);
   EXPECT_EQ(back.start->epoch, 0);
   EXPECT_EQ(back.start->validation_top1, 2.0 / 3);
