@@ -18,11 +18,12 @@ class KeptFiles {
  public:
   struct Photo {
     std::vector<std::byte> bytes;
-    JpegIndex index;                       // belongs to who set `index_taken`
+    JpegIndex index;                       // belongs to who took it
     std::atomic<bool> index_taken{false};  // by a thread that decodes the photo; another decodes it without
+    std::int64_t coefficient_bytes = 0;    // of the index's, that were taken from the bound
   };
 
-  // For samples 0 to samples - 1. most_bytes: of all files; the indexes come on top, some 4%.
+  // For samples 0 to samples - 1. most_bytes: of all files and their coefficients; the places in the files come on top, some 4%.
   KeptFiles(std::size_t samples, std::int64_t most_bytes);
   ~KeptFiles();
   KeptFiles(const KeptFiles&) = delete;
@@ -34,7 +35,14 @@ class KeptFiles {
   // that makes room for another would be read again before that one is.
   Photo* keep(std::uint32_t sample, std::span<const std::byte> bytes);
 
+  // False where another thread has the photo's index.
+  bool take_index(Photo& photo) const { return !photo.index_taken.exchange(true, std::memory_order_acquire); }
+  // Coefficients that were added to it stay where the bound leaves room for them.
+  void give_back_index(Photo& photo);
+
  private:
+  bool take_room(std::int64_t bytes);
+
   std::vector<std::atomic<Photo*>> photos_;  // by sample
   std::atomic<std::int64_t> room_;           // bytes that may still be kept
 };

@@ -218,11 +218,11 @@ void Loader::Impl::render_kept(std::uint32_t index, Workspace& workspace, std::s
     photo = kept_files.keep(index, workspace.encoded);
   }
   EncodedPhoto encoded{workspace.encoded};
-  const auto give_back = [](KeptFiles::Photo* taken) { taken->index_taken.store(false, std::memory_order_release); };
+  const auto give_back = [this](KeptFiles::Photo* taken) { kept_files.give_back_index(*taken); };
   std::unique_ptr<KeptFiles::Photo, decltype(give_back)> taken(nullptr, give_back);
   if (photo != nullptr) {
     encoded.bytes = photo->bytes;
-    if (!photo->index_taken.exchange(true, std::memory_order_acquire)) taken.reset(photo);
+    if (kept_files.take_index(*photo)) taken.reset(photo);
     if (taken) encoded.index = &photo->index;
   }
   render_training_view(encoded, options.preprocessing, *options.augmentation, options.seed, epoch, index, workspace, out);

@@ -36,8 +36,8 @@ struct LoaderOptions {
   int threads = 0;
   int batches_ahead = 3;  // at most this many finished or half-finished batches wait in memory
   std::uint64_t seed = 0;
-  // Files of training photos that stay in memory from epoch to epoch, in bytes; 0: none. A kept photo is what it was when it was first
-  // read.
+  // Files of training photos, and their coefficients, that stay in memory from epoch to epoch, in bytes; 0: none. A kept photo is what it
+  // was when it was first read.
   std::int64_t kept_file_bytes = std::int64_t{512} << 20;
   std::shared_ptr<DecodedPhotos> decoded;  // where exact training views find and leave decoded photos; may be empty
 };

@@ -113,6 +113,9 @@ class Decoder {
   void require_sound_rest() {
     if (!fast_entropy().rest_is_sound()) throw Irregular();
   }
+  void keep_coefficients() {
+    if (fast_) fast_entropy().keep_coefficients();
+  }
   void crop_columns(unsigned& left, unsigned& width) {
     if (!try_crop_columns(left, width)) fail();
     if (fast_) fast_entropy().need_columns(left, width);
@@ -294,6 +297,7 @@ bool decode_part(Bytes encoded, const Region& region, const PartOptions& options
   resize_picture(out, rows.end - top, static_cast<int>(width));
   decoder.read_rows(out);
   if (options.whole_must_be_sound) decoder.require_sound_rest();
+  decoder.keep_coefficients();
   const double factor = eighths / 8.0;
   box.left = region.left * factor - left;
   box.top = region.top * factor - top;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <vector>
 
 namespace headstart {
 namespace {
@@ -170,15 +171,16 @@ struct BlockPlan {
   bool wants_ac = true;
 };
 
-// One block of quantised coefficients. kStore: into `out`, else they are passed over. `sound` becomes false at what is no code.
-template <bool kStore>
-inline Bits decode_ac(const Table& table, Bits bits, JCOEF* out, bool& sound) {
+// One block of quantised coefficients: take(place, bits, size) gets those that are not zero, each the value of the first `size` bits.
+// `sound` becomes false at what is no code.
+template <typename Take>
+inline Bits decode_ac(const Table& table, Bits bits, bool& sound, const Take& take) {
   for (int k = 1; k < 64;) {
     if (bits.count < 32) bits = filled(bits);
     const Code code = table.find(bits.buffer);
     k += code.lead;
     if (code.size != 0) [[likely]] {
-      if constexpr (kStore) out[kNaturalOrder[k - 1]] = static_cast<JCOEF>(value_of(bits.buffer << code.length, code.size));
+      take(kNaturalOrder[k - 1], bits.buffer << code.length, code.size);
     } else if (code.total == 0) [[unlikely]] {
       sound = false;
       return bits;
@@ -195,6 +197,24 @@ inline Bits decode_dc(const Table& table, Bits bits, std::int32_t& last_dc, bool
   bits.drop(code.total);
   sound = code.total != 0 && last_dc == static_cast<JCOEF>(last_dc);
   return bits;
+}
+
+// Of a block in JpegIndex::coefficients: its DC, the number of words that follow, these.
+constexpr std::size_t kHeadWords = 2, kMostBlockWords = kHeadWords + 2 * std::size_t{63};
+constexpr int kPlaceBits = 6;
+constexpr std::int32_t kLargestInWord = 511, kEscape = -512;
+
+// A block of them into `out`, which is zero; returns what follows the block.
+inline const std::uint16_t* expand(const std::uint16_t* words, bool wants_ac, JCOEF* out) {
+  const std::uint16_t* const end = words + kHeadWords + words[1];
+  out[0] = static_cast<JCOEF>(words[0]);
+  if (!wants_ac) return end;
+  for (words += kHeadWords; words != end; ++words) {
+    JCOEF& coefficient = out[*words & ((1 << kPlaceBits) - 1)];
+    const std::int32_t value = static_cast<std::int16_t>(*words) >> kPlaceBits;
+    coefficient = static_cast<JCOEF>(value != kEscape ? value : *++words);
+  }
+  return end;
 }
 
 }  // namespace
@@ -216,6 +236,13 @@ struct JpegEntropy::State {
 
   const std::uint8_t* scan = nullptr;
   JpegIndex* index = nullptr;
+  bool is_kept = false;  // the index has the coefficients
+
+  // Of the MCUs before `reached`, where the index asks for its coefficients; what is not in use costs no memory.
+  bool records = false;
+  std::unique_ptr<std::uint16_t[]> words;
+  std::size_t word_room = 0, word_count = 0;
+  std::vector<std::uint32_t> mcu_begin;
 
   std::array<Table, NUM_HUFF_TBLS> dc, ac;
 
@@ -223,6 +250,13 @@ struct JpegEntropy::State {
   bool needs_asked() const;
   bool go_to(std::uint32_t mcu);
   bool decode(JBLOCKROW* blocks);
+  template <typename DecodeBlock>
+  bool decode_blocks(const DecodeBlock& decode_block);
+  bool pass_over();
+  bool store(JBLOCKROW* blocks);
+  bool record();
+  void expand_mcu(const std::uint16_t* from, JBLOCKROW* blocks) const;
+  void prepare_recording();
   bool restart();
   void note_point();
   void enter(std::uint32_t point);
@@ -239,28 +273,75 @@ bool JpegEntropy::State::restart() {
   return true;
 }
 
+// The blocks of the MCU at `reached`: decode_block(plan, i, bits, sound) returns the bits behind block i's AC coefficients. False where the
+// data are not sound.
+template <typename DecodeBlock>
+bool JpegEntropy::State::decode_blocks(const DecodeBlock& decode_block) {
+  Bits local = bits;
+  bool sound = true;
+  for (std::size_t i = 0; i < blocks_in_mcu && sound; ++i) {
+    local = decode_dc(*plans[i].dc, local, last_dc[plans[i].component], sound);
+    if (sound) local = decode_block(plans[i], i, local, sound);
+  }
+  if (!sound) return false;
+  bits = local;
+  return bits.count >= bits.padding;
+}
+
+bool JpegEntropy::State::pass_over() {
+  return decode_blocks([](const BlockPlan& plan, std::size_t, Bits local, bool& sound) {
+    return decode_ac(*plan.ac, local, sound, [](std::uint8_t, std::uint64_t, int) {});
+  });
+}
+
+bool JpegEntropy::State::store(JBLOCKROW* blocks) {
+  return decode_blocks([&](const BlockPlan& plan, std::size_t i, Bits local, bool& sound) {
+    JCOEF* const out = *blocks[i];
+    out[0] = static_cast<JCOEF>(last_dc[plan.component]);
+    if (!plan.wants_ac) return decode_ac(*plan.ac, local, sound, [](std::uint8_t, std::uint64_t, int) {});
+    return decode_ac(*plan.ac, local, sound,
+                     [out](std::uint8_t place, std::uint64_t value, int size) { out[place] = static_cast<JCOEF>(value_of(value, size)); });
+  });
+}
+
+// To the end of `words`.
+bool JpegEntropy::State::record() {
+  std::uint16_t* next = words.get() + word_count;
+  const bool sound = decode_blocks([&](const BlockPlan& plan, std::size_t, Bits local, bool& is_sound) {
+    std::uint16_t* const head = next;
+    next += kHeadWords;
+    local = decode_ac(*plan.ac, local, is_sound, [&next](std::uint8_t place, std::uint64_t number, int size) {
+      const std::int32_t value = value_of(number, size);
+      const bool fits = kEscape < value && value <= kLargestInWord;
+      *next++ = static_cast<std::uint16_t>((fits ? value : kEscape) * (1 << kPlaceBits) + place);
+      if (!fits) *next++ = static_cast<std::uint16_t>(value);
+    });
+    head[0] = static_cast<std::uint16_t>(last_dc[plan.component]);
+    head[1] = static_cast<std::uint16_t>(next - head - static_cast<std::ptrdiff_t>(kHeadWords));
+    return local;
+  });
+  mcu_begin[reached] = static_cast<std::uint32_t>(word_count);
+  word_count = static_cast<std::size_t>(next - words.get());
+  return sound;
+}
+
+void JpegEntropy::State::expand_mcu(const std::uint16_t* from, JBLOCKROW* blocks) const {
+  for (std::size_t i = 0; i < blocks_in_mcu; ++i) from = expand(from, plans[i].wants_ac, *blocks[i]);
+}
+
 // Decodes the MCU at `reached`, into `blocks` where they are given. False where the data are not sound.
 bool JpegEntropy::State::decode(JBLOCKROW* blocks) {
   if (restart_interval != 0 && restarts_to_go == 0 && !restart()) return false;
   if (index != nullptr) note_point();
-  Bits local = bits;
-  bool sound = true;
-  for (std::size_t i = 0; i < blocks_in_mcu; ++i) {
-    const BlockPlan& plan = plans[i];
-    local = decode_dc(*plan.dc, local, last_dc[plan.component], sound);
-    if (!sound) return false;
-    if (blocks != nullptr) (*blocks[i])[0] = static_cast<JCOEF>(last_dc[plan.component]);
-    if (blocks != nullptr && plan.wants_ac) {
-      local = decode_ac<true>(*plan.ac, local, *blocks[i], sound);
-    } else {
-      local = decode_ac<false>(*plan.ac, local, nullptr, sound);
-    }
-    if (!sound) return false;
+  if (records) {
+    if (!record()) return false;
+    if (blocks != nullptr) expand_mcu(words.get() + mcu_begin[reached], blocks);
+  } else if (!(blocks != nullptr ? store(blocks) : pass_over())) {
+    return false;
   }
-  bits = local;
   ++reached;
   --restarts_to_go;  // counts only where there are intervals
-  return bits.count >= bits.padding;
+  return true;
 }
 
 // The bits from the next whole byte on may be in `bits` already, and a byte FF is two bytes of the file: the place is found backwards.
@@ -306,7 +387,11 @@ bool JpegEntropy::State::needs_asked() const {
 boolean JpegEntropy::State::decode_mcu(j_decompress_ptr decoder, JBLOCKROW* blocks) {
   auto& self = *static_cast<State*>(decoder->client_data);
   if (blocks != nullptr && self.needs_asked()) {
-    if (!self.go_to(self.asked) || !self.decode(blocks)) self.give_up(decoder);
+    if (self.is_kept) {
+      self.expand_mcu(self.index->coefficients.data() + self.index->mcu_begin[self.asked], blocks);
+    } else if (!self.go_to(self.asked) || !self.decode(blocks)) {
+      self.give_up(decoder);
+    }
     decoder->src->next_input_byte = self.bits.next;  // for the reader of markers, which looks for the one after the scan
     decoder->src->bytes_in_buffer = static_cast<std::size_t>(self.bits.end - self.bits.next);
   }
@@ -338,6 +423,8 @@ bool JpegEntropy::attach(j_decompress_ptr decoder, GiveUp give_up, JpegIndex* in
   state.index = indexed ? index : nullptr;
   if (state.index != nullptr) index->points.reserve(state.mcus / JpegIndex::kStride + 1);
   state.blocks_in_mcu = static_cast<std::size_t>(decoder->blocks_in_MCU);
+  state.is_kept = state.index != nullptr && !index->mcu_begin.empty();
+  state.prepare_recording();
   for (std::size_t i = 0; i < state.blocks_in_mcu; ++i) {
     const auto component = static_cast<std::size_t>(decoder->MCU_membership[i]);
     const jpeg_component_info& info = *decoder->cur_comp_info[component];
@@ -350,6 +437,19 @@ bool JpegEntropy::attach(j_decompress_ptr decoder, GiveUp give_up, JpegIndex* in
   decoder->client_data = &state;
   reinterpret_cast<EntropyDecoder*>(decoder->entropy)->decode_mcu = State::decode_mcu;
   return true;
+}
+
+// Room for whatever the scan may hold is made here, as nothing may allocate inside of libjpeg.
+void JpegEntropy::State::prepare_recording() {
+  constexpr std::size_t kMostWords = std::size_t{1} << 24;  // of photos of 5 megapixels; larger ones are shown scaled, few of their codes
+  const std::size_t most = mcus * blocks_in_mcu * kMostBlockWords;
+  records = index != nullptr && index->keep_coefficients && !is_kept && index->points.empty() && most <= kMostWords;
+  word_count = 0;
+  if (!records) return;
+  mcu_begin.resize(mcus);
+  if (word_room >= most) return;
+  words = std::make_unique_for_overwrite<std::uint16_t[]>(most);
+  word_room = most;
 }
 
 void JpegEntropy::need_columns(unsigned left, unsigned width) {
@@ -365,6 +465,13 @@ bool JpegEntropy::rest_is_sound() {
   const bool at_end = bits.count - bits.padding < 8 && bits.end - bits.next >= 2 && bits.next[0] == 0xFF && bits.next[1] == JPEG_EOI;
   if (at_end && state.index != nullptr) state.index->complete = true;
   return at_end;
+}
+
+void JpegEntropy::keep_coefficients() {
+  State& state = *state_;
+  if (!state.records || !rest_is_sound()) return;
+  state.index->coefficients.assign(state.words.get(), state.words.get() + state.word_count);
+  state.index->mcu_begin = state.mcu_begin;
 }
 
 }  // namespace headstart

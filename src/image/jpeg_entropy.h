@@ -38,6 +38,10 @@ class JpegEntropy {
   // there.
   bool rest_is_sound();
 
+  // Leaves the scan's coefficients in the index where it asked for them, the file was decoded from its beginning and all of it is sound;
+  // what is left of the scan is gone through. To be called behind the last row, outside of libjpeg, as it allocates.
+  void keep_coefficients();
+
  private:
   struct State;
   std::unique_ptr<State> state_;

@@ -28,6 +28,25 @@ TEST(KeptFiles, AFileIsKeptAndCountedOnce) {
   EXPECT_NE(kept.keep(1, file(50, 2)), nullptr);
 }
 
+TEST(KeptFiles, CoefficientsAreKeptWhileTheyFit) {
+  KeptFiles kept(2, 1000);
+  KeptFiles::Photo& first = *kept.keep(0, file(100, 1));
+  EXPECT_TRUE(first.index.keep_coefficients);
+  ASSERT_TRUE(kept.take_index(first));
+  EXPECT_FALSE(kept.take_index(first));
+  first.index.coefficients.resize(300);  // 600 bytes
+  kept.give_back_index(first);
+  ASSERT_TRUE(kept.take_index(first));
+  EXPECT_EQ(first.index.coefficients.size(), 300U);
+  kept.give_back_index(first);  // and are counted once
+  KeptFiles::Photo* second = kept.keep(1, file(250, 2));
+  ASSERT_NE(second, nullptr);
+  ASSERT_TRUE(kept.take_index(*second));
+  second->index.coefficients.resize(30);
+  kept.give_back_index(*second);
+  EXPECT_EQ(second->index.coefficient_bytes(), 0U);  // 50 bytes are left
+}
+
 TEST(KeptFiles, NothingIsKeptWithoutRoom) {
   KeptFiles kept(2, 0);
   EXPECT_EQ(kept.keep(1, file(1, 1)), nullptr);

@@ -1,4 +1,5 @@
 // Our Huffman decoder against libjpeg's own, on sound and on damaged files; indexes against none.
+#include <algorithm>
 #include <csetjmp>
 #include <cstdio>
 #include <optional>
@@ -172,20 +173,52 @@ TEST(JpegIndex, RegionsAreEqualWithAndWithoutOne) {
   const ImageSize size{203, 315};
   for (const Coding& coding : kCodings) {
     const EncodedBytes jpeg = encode(scene(size, 5), coding);
-    JpegIndex index;
-    for (int i = 0; i < 60; ++i) {
-      const Region region = random_region(random, size);
-      const int eighths = 1 << random() % 4;
-      const ImageSize target{region.height * eighths / 8, region.width * eighths / 8};
-      Image with, without;
-      Box box_with, box_without;
-      decode_jpeg_region(jpeg, region, target, with, box_with, &index);
-      decode_jpeg_region(jpeg, region, target, without, box_without);
-      ASSERT_EQ(with.size, without.size);
-      ASSERT_TRUE(with.rgb == without.rgb) << "region " << i << ", quality " << coding.quality;
+    for (const bool keep_coefficients : {false, true}) {
+      JpegIndex index{.keep_coefficients = keep_coefficients};
+      for (int i = 0; i < 60; ++i) {
+        const Region region = random_region(random, size);
+        const int eighths = 1 << random() % 4;
+        const ImageSize target{region.height * eighths / 8, region.width * eighths / 8};
+        Image with, without;
+        Box box_with, box_without;
+        decode_jpeg_region(jpeg, region, target, with, box_with, &index);
+        decode_jpeg_region(jpeg, region, target, without, box_without);
+        ASSERT_EQ(with.size, without.size);
+        ASSERT_TRUE(with.rgb == without.rgb) << "region " << i << ", quality " << coding.quality;
+      }
+      EXPECT_EQ(index.points.empty(), coding.restart_rows > 0);
+      EXPECT_EQ(index.coefficients.empty(), coding.restart_rows > 0 || !keep_coefficients);
     }
-    EXPECT_EQ(index.points.empty(), coding.restart_rows > 0);
   }
+}
+
+// With its codes gone a file still has the pixels of its coefficients: they are what is read.
+TEST(JpegIndex, KeptCoefficientsNeedNoCodes) {
+  Image picture = scene({90, 130}, 10);
+  for (std::size_t i = 0; i < picture.rgb.size() / 2; ++i) picture.rgb[i] = i / 3 % 8 < 4 ? 0 : 255;  // stripes, half a block wide
+  EncodedBytes jpeg = encode(picture, {.quality = 100});
+  JpegIndex index{.keep_coefficients = true};
+  Image first, again;
+  Box box;
+  decode_jpeg_region(jpeg, {0, 0, 8, 8}, {8, 8}, first, box, &index);
+  ASSERT_EQ(index.mcu_begin.size(), 6U * 9U);
+  const auto is_large = [](std::uint16_t word) { return static_cast<std::int16_t>(word) >> 6 == -512; };
+  EXPECT_TRUE(std::any_of(index.coefficients.begin(), index.coefficients.end(), is_large));
+  ASSERT_TRUE(decode_sound_jpeg_region(jpeg, {0, 0, 90, 130}, first, box, &index));
+  std::fill(jpeg.begin() + static_cast<std::ptrdiff_t>(jpeg.size() / 2), jpeg.end(), std::byte{0});
+  ASSERT_TRUE(decode_sound_jpeg_region(jpeg, {0, 0, 90, 130}, again, box, &index));
+  EXPECT_TRUE(again.rgb == first.rgb);
+}
+
+TEST(JpegIndex, KeepsNoCoefficientsOfADamagedFile) {
+  EncodedBytes jpeg = encode(scene({90, 130}, 11), {});
+  jpeg.resize(jpeg.size() * 3 / 4);
+  JpegIndex index{.keep_coefficients = true};
+  Image out;
+  Box box;
+  decode_jpeg_region(jpeg, {0, 0, 8, 8}, {8, 8}, out, box, &index);  // its own part is sound
+  EXPECT_FALSE(index.points.empty());
+  EXPECT_TRUE(index.coefficients.empty() && index.mcu_begin.empty());
 }
 
 TEST(JpegIndex, ItIsCompleteOnceTheWholeFileWasSound) {

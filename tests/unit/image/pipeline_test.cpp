@@ -130,7 +130,7 @@ TEST(TrainingView, TheExactViewOfAPartEqualsThatOfTheWholePicture) {
   for (int orientation = 1; orientation <= 8; ++orientation) {
     const std::vector<std::byte> jpeg = with_orientation(encode_jpeg(smooth_picture({143, 210}), 90), orientation);
     const Image picture = decode_image(jpeg);
-    JpegIndex index;
+    JpegIndex index{.keep_coefficients = orientation % 2 == 0};
     for (std::uint32_t epoch = 0; epoch < 10; ++epoch) {
       render_training_view({jpeg, &index}, preprocessing, augmentation, kSeed, epoch, 0, workspace, part);
       render_training_view(picture, preprocessing, augmentation, kSeed, epoch, 0, workspace, whole);
