@@ -40,14 +40,12 @@ void for_each_pooled_row(const at::Tensor& x, const Work& work) {
 at::Tensor unpool(const at::Tensor& dy, const at::Tensor& taps, const at::Tensor& x, const InputGradient& factors, at::IntArrayRef sizes) {
   at::Tensor dx = at::empty(sizes, dy.options(), at::MemoryFormat::ChannelsLast);
   const PoolShape shape = shape_of(dx);
-  const std::size_t in_size = shape.height * shape.width * shape.channels;
-  const std::size_t out_size = shape.pooled_height() * shape.pooled_width() * shape.channels;
   const std::uint16_t *const gradient = bits(dy), *const inputs = bits(x);
   const auto* const chosen = taps.const_data_ptr<std::uint8_t>();
   std::uint16_t* const into = writable_bits(dx);
   for_each_pooled_row(dx, [&](std::size_t image, std::size_t row, std::size_t) {
-    unpool_rows({.dy = gradient + image * out_size, .taps = chosen + image * out_size},
-                inputs == nullptr ? nullptr : inputs + image * in_size, shape, factors, row, into + image * in_size);
+    unpool_rows({.dy = gradient + image * shape.pooled_size(), .taps = chosen + image * shape.pooled_size()},
+                inputs == nullptr ? nullptr : inputs + image * shape.size(), shape, factors, row, into + image * shape.size());
   });
   return dx;
 }
@@ -55,13 +53,12 @@ at::Tensor unpool(const at::Tensor& dy, const at::Tensor& taps, const at::Tensor
 // taps undefined: they are not wanted.
 at::Tensor relu_pool(const at::Tensor& x, const at::Tensor& taps) {
   const PoolShape shape = shape_of(x);
-  const std::size_t in_size = shape.height * shape.width * shape.channels;
   at::Tensor y = empty_pooled(x, at::kBFloat16);
   const std::uint16_t* const inputs = bits(x);
   std::uint16_t* const values = writable_bits(y);
   std::uint8_t* const chosen = taps.defined() ? taps.mutable_data_ptr<std::uint8_t>() : nullptr;
   for_each_pooled_row(x, [&](std::size_t image, std::size_t row, std::size_t first) {
-    pool_activated_row(inputs + image * in_size, shape, row,
+    pool_activated_row(inputs + image * shape.size(), shape, row,
                        {.values = values + first, .taps = chosen == nullptr ? nullptr : chosen + first});
   });
   return y;
@@ -77,7 +74,6 @@ struct NormPooled {
 // or smallest input.
 NormPooled norm_pool(const at::Tensor& x, const Normalise& norm) {
   const PoolShape shape = shape_of(x);
-  const std::size_t in_size = shape.height * shape.width * shape.channels;
   std::vector<std::int16_t> smallest(shape.channels);
   for (std::size_t c = 0; c < shape.channels; ++c) smallest[c] = norm.scale[c] < 0 ? -1 : 0;
   NormPooled result{.y = empty_pooled(x, at::kBFloat16), .taken = empty_pooled(x, at::kBFloat16), .taps = empty_pooled(x, at::kByte)};
@@ -85,7 +81,7 @@ NormPooled norm_pool(const at::Tensor& x, const Normalise& norm) {
   std::uint16_t *const values = writable_bits(result.y), *const taken = writable_bits(result.taken);
   auto* const taps = result.taps.mutable_data_ptr<std::uint8_t>();
   for_each_pooled_row(x, [&](std::size_t image, std::size_t row, std::size_t first) {
-    pool_row(inputs + image * in_size, shape, smallest.data(), row, {.values = taken + first, .taps = taps + first});
+    pool_row(inputs + image * shape.size(), shape, smallest.data(), row, {.values = taken + first, .taps = taps + first});
     normalise(taken + first, nullptr, {.count = shape.pooled_width(), .channels = shape.channels}, norm, values + first);
   });
   return result;

@@ -15,6 +15,8 @@ struct PoolShape {
 
   std::size_t pooled_height() const { return (height + 1) / 2; }
   std::size_t pooled_width() const { return (width + 1) / 2; }
+  std::size_t size() const { return height * width * channels; }
+  std::size_t pooled_size() const { return pooled_height() * pooled_width() * channels; }
 };
 
 // Where in its window an output's input lies is 3 * row + column, its tap: of equal inputs the first, of NaNs the last, as LibTorch has it.
