@@ -45,11 +45,11 @@ HWY_INLINE hn::Vec<D> clamped(D d, hn::Vec<D> value, Clamp clamp) {
   return hn::Min(hn::Set(d, clamp.high), hn::Max(hn::Set(d, clamp.low), value));
 }
 
-// Calls work(d, channel) for vectors of channels, the last ones of kChannelStep lanes at most.
-template <typename Work>
+// Calls work(d, channel) for vectors of channels, of T's lanes, the last ones of kChannelStep lanes at most.
+template <typename T, typename Work>
 HWY_INLINE void in_vectors(std::size_t channels, const Work& work) {
-  const hn::ScalableTag<float> d;
-  const hn::CappedTag<float, kChannelStep> rest;
+  const hn::ScalableTag<T> d;
+  const hn::CappedTag<T, kChannelStep> rest;
   std::size_t c = 0;
   for (; c + hn::Lanes(d) <= channels; c += hn::Lanes(d)) work(d, c);
   for (; c < channels; c += hn::Lanes(rest)) work(rest, c);

@@ -39,7 +39,7 @@ void correlate_kernel(const RowTerm* terms, std::size_t term_count, const RowGeo
   for (std::size_t i = 0; i < g.outputs; i += kBlock) {
     const std::ptrdiff_t first = g.first + static_cast<std::ptrdiff_t>(i * kStep);
     const std::size_t block = std::min(kBlock, g.outputs - i);
-    in_vectors(g.channels, [&](auto d, std::size_t c) HWY_ATTR {
+    in_vectors<float>(g.channels, [&](auto d, std::size_t c) HWY_ATTR {
       using V = hn::Vec<decltype(d)>;
       const V start = end.bias != nullptr ? hn::LoadU(d, end.bias + c) : hn::Zero(d);
       V sum0 = start, sum1 = start, sum2 = start, sum3 = start;
@@ -68,7 +68,7 @@ void correlate_kernel(const RowTerm* terms, std::size_t term_count, const RowGeo
 
 template <std::size_t kTaps, std::size_t kStep>
 void tap_gradients_kernel(const std::uint16_t* input, const std::uint16_t* gradient, const RowGeometry& g, float* sums) {
-  in_vectors(g.channels, [&](auto d, std::size_t c) HWY_ATTR {
+  in_vectors<float>(g.channels, [&](auto d, std::size_t c) HWY_ATTR {
     using V = hn::Vec<decltype(d)>;
     V taps[kTaps];
     for (std::size_t t = 0; t < kTaps; ++t) taps[t] = hn::LoadU(d, sums + t * g.channels + c);
@@ -90,7 +90,7 @@ void tap_gradients_kernel(const std::uint16_t* input, const std::uint16_t* gradi
 }
 
 void columns_kernel(const std::uint16_t* values, std::size_t columns, std::size_t channels, float* sum) {
-  in_vectors(channels, [&](auto d, std::size_t c) HWY_ATTR {
+  in_vectors<float>(channels, [&](auto d, std::size_t c) HWY_ATTR {
     auto total = hn::LoadU(d, sum + c);
     for (std::size_t i = 0; i < columns; ++i) total = hn::Add(total, load(d, values + i * channels + c));
     hn::StoreU(total, d, sum + c);

@@ -82,9 +82,9 @@ class GluonResNet : public LayeredNetwork {
 
   // The first convolution and what follows it.
   void add_stem(const std::string& convolution, const std::string& norm, const std::optional<BatchNorm>& input_norm) {
-    const ConvolutionNorm stem = add(convolution, norm, {.in = 3, .out = 64, .kernel = 7, .stride = 2});
-    add_stage("stem", [stem, input_norm](const at::Tensor& x, NormPass pass) {
-      return stem_pool(stem(input_norm ? (*input_norm)(x, pass) : x, pass, Activation::kRelu));
+    const ConvolutionNorm first = add(convolution, norm, {.in = 3, .out = 64, .kernel = 7, .stride = 2});
+    add_stage("stem", [first, input_norm](const at::Tensor& x, NormPass pass) {
+      return stem(first, input_norm ? (*input_norm)(x, pass) : x, pass);
     });
   }
 };

@@ -32,7 +32,7 @@ template <typename Work>
 HWY_INLINE void in_groups(Rows rows, const Work& work) {
   for (std::size_t first = 0; first < rows.count; first += kGroup) {
     const std::size_t group = std::min(kGroup, rows.count - first);
-    in_vectors(rows.channels, [&](auto d, std::size_t c) HWY_ATTR { work(d, first, group, c); });
+    in_vectors<float>(rows.channels, [&](auto d, std::size_t c) HWY_ATTR { work(d, first, group, c); });
   }
 }
 

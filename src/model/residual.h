@@ -3,8 +3,6 @@
 // Thread-safety and ownership: as the layers (model/layers.h).
 #pragma once
 
-#include <ATen/ops/max_pool2d.h>
-
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -15,8 +13,8 @@ namespace headstart {
 
 inline constexpr std::int64_t kBottleneckExpansion = 4;
 
-// Behind the first convolution: 3x3, stride 2.
-inline at::Tensor stem_pool(const at::Tensor& x) { return at::max_pool2d(x, {3, 3}, {2, 2}, {1, 1}); }
+// The first layers: max_pool(ReLU(norm(convolution(x)))), 3x3 and stride 2.
+at::Tensor stem(const ConvolutionNorm& layer, const at::Tensor& x, NormPass pass);
 
 // torchvision's residual block, and version 1 of Gluon's: convolutions with norms and ReLU between them, plus the (projected) input, then
 // ReLU. What a layer gives may be kept for its gradient: nothing here changes it in place.

@@ -14,8 +14,8 @@ class ResNet final : public LayeredNetwork {
  public:
   ResNet(const Architecture& self, const ResNetSpec& spec, std::int64_t classes, const at::Device& device)
       : LayeredNetwork(self.name, device) {
-    const ConvolutionNorm stem = add("conv1", "bn1", {.in = 3, .out = 64, .kernel = 7, .stride = 2});
-    add_stage("stem", [stem](const at::Tensor& x, NormPass norm) { return stem_pool(stem(x, norm, Activation::kRelu)); });
+    const ConvolutionNorm first = add("conv1", "bn1", {.in = 3, .out = 64, .kernel = 7, .stride = 2});
+    add_stage("stem", [first](const at::Tensor& x, NormPass norm) { return stem(first, x, norm); });
     std::int64_t channels = 64;
     for (std::size_t stage = 0; stage < spec.blocks.size(); ++stage) {
       const std::string name = fmt::format("layer{}", stage + 1);

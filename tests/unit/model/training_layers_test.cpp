@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "generated.h"
+#include "layer_inputs.h"
 #include "model/depthwise.h"
 #include "model/fused_convolution.h"
 #include "model/fused_norm.h"
@@ -16,49 +17,13 @@
 namespace headstart {
 namespace {
 
-// What goes into a layer and is asked for its gradient: bfloat16 values, as float32 or float64 where they have to be.
-at::Tensor activations(const std::string& key, at::IntArrayRef shape, double low = -2, double high = 2) {
-  return test::generate(key, c10::multiply_integers(shape), low, high)
-      .to(at::kBFloat16)
-      .view(shape)
-      .contiguous(at::MemoryFormat::ChannelsLast);
-}
-
-at::Tensor leaf(const at::Tensor& values) { return values.detach().clone().set_requires_grad(true); }
-at::Tensor wide_leaf(const at::Tensor& values) { return leaf(values.detach().to(at::kDouble)); }
-
-// Results are rounded to bfloat16, whose half unit is at most 2^-8 of the value, 0.0039; float32 adds a thousandth of that.
-constexpr test::Tolerance kRounded = {.relative = 0.004, .absolute = 1e-5};
-// Sums in float32 of up to 10,000 products.
-constexpr test::Tolerance kSummed = {.relative = 1e-4, .absolute = 1e-4};
+using test::activations, test::leaf, test::wide_leaf, test::norm_of, test::wide, test::require_gradients, test::kRounded, test::kSummed;
 
 struct NormCase {
   std::vector<std::int64_t> shape;
   Activation activation;
   bool added, scaled;
 };
-
-BatchNorm norm_of(std::int64_t channels, bool scaled) {
-  return {.weight = scaled ? test::generate("scale", channels, -1.5, 1.5) : at::Tensor(),
-          .bias = test::generate("shift", channels, -1, 1),
-          .running_mean = test::generate("mean", channels, -1, 1),
-          .running_var = test::generate("variance", channels, 0.5, 1.5),
-          .options = {.momentum = 0.3}};
-}
-
-// The same numbers as leaves in float64.
-BatchNorm wide(const BatchNorm& norm) {
-  return {.weight = norm.weight.defined() ? wide_leaf(norm.weight) : at::Tensor(),
-          .bias = wide_leaf(norm.bias),
-          .running_mean = norm.running_mean.to(at::kDouble),
-          .running_var = norm.running_var.to(at::kDouble),
-          .options = norm.options};
-}
-
-void require_gradients(BatchNorm& norm) {
-  norm.bias.set_requires_grad(true);
-  if (norm.weight.defined()) norm.weight.set_requires_grad(true);
-}
 
 void expect_as_in_float64(const NormCase& c) {
   const at::Tensor values = activations("x", c.shape), gradient = activations("dy", c.shape, -1, 1);
