@@ -13,12 +13,6 @@
 
 namespace headstart {
 
-struct JpegHeader {
-  ImageSize size;       // as stored, before orientation
-  int orientation = 1;  // EXIF 1..8; 1 when absent or invalid
-  int components = 3;   // 1 grey, 3 colour, 4 CMYK or YCCK
-};
-
 JpegHeader read_jpeg_header(std::span<const std::byte> encoded);
 
 // Decodes the part of a picture that shows `region` (stored coordinates at full resolution, not oriented; must lie inside the picture and

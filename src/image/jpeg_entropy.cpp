@@ -230,6 +230,7 @@ struct JpegEntropy::State {
 
   // libjpeg asks for one MCU after the other; those that nobody needs are passed over when a later one is needed, if at all.
   std::uint32_t asked = 0;    // the MCU that libjpeg asks for next
+  std::uint32_t column = 0;   // its column
   std::uint32_t reached = 0;  // the one that begins at `bits`
   std::uint32_t mcus = 0, mcus_per_row = 0, pixels_per_mcu = 0;
   std::uint32_t first_column = 0, end_column = 0;  // MCUs of each row that are needed
@@ -247,7 +248,7 @@ struct JpegEntropy::State {
   std::array<Table, NUM_HUFF_TBLS> dc, ac;
 
   static boolean decode_mcu(j_decompress_ptr decoder, JBLOCKROW* blocks);
-  bool needs_asked() const;
+  bool needs_asked() const { return first_column <= column && column < end_column; }
   bool go_to(std::uint32_t mcu);
   bool decode(JBLOCKROW* blocks);
   template <typename DecodeBlock>
@@ -379,11 +380,6 @@ bool JpegEntropy::State::go_to(std::uint32_t mcu) {
   return true;
 }
 
-bool JpegEntropy::State::needs_asked() const {
-  const std::uint32_t column = asked % mcus_per_row;
-  return first_column <= column && column < end_column;
-}
-
 boolean JpegEntropy::State::decode_mcu(j_decompress_ptr decoder, JBLOCKROW* blocks) {
   auto& self = *static_cast<State*>(decoder->client_data);
   if (blocks != nullptr && self.needs_asked()) {
@@ -396,6 +392,7 @@ boolean JpegEntropy::State::decode_mcu(j_decompress_ptr decoder, JBLOCKROW* bloc
     decoder->src->bytes_in_buffer = static_cast<std::size_t>(self.bits.end - self.bits.next);
   }
   ++self.asked;
+  if (++self.column == self.mcus_per_row) self.column = 0;
   return TRUE;
 }
 
@@ -411,7 +408,7 @@ bool JpegEntropy::attach(j_decompress_ptr decoder, GiveUp give_up, JpegIndex* in
   state.last_dc.fill(0);
   state.restart_interval = state.restarts_to_go = decoder->restart_interval;
   state.next_restart = 0;
-  state.asked = state.reached = state.first_column = 0;
+  state.asked = state.column = state.reached = state.first_column = 0;
   state.mcus_per_row = state.end_column = decoder->MCUs_per_row;
   state.mcus = decoder->MCUs_per_row * decoder->MCU_rows_in_scan;
   // A scan of one component has a block in each MCU, whatever its sampling factors say.

@@ -7,11 +7,22 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
+
+#include "headstart/image.h"
 
 namespace headstart {
 
+struct JpegHeader {
+  ImageSize size;       // as stored, before orientation
+  int orientation = 1;  // EXIF 1..8; 1 when absent or invalid
+  int components = 3;   // 1 grey, 3 colour, 4 CMYK or YCCK
+};
+
 struct JpegIndex {
+  std::optional<JpegHeader> header;
+
   // Codes of varying length can only be read one after the other, unless it is known where one begins: the place of every fourth MCU in
   // the data, and the DC coefficients before it. It grows as far as the picture was decoded. 12 bytes a point, some 4% of a photo's file.
   struct Point {

@@ -124,6 +124,12 @@ bool within_limits(ImageSize size, const DecodeOptions& options) {
   return pixels <= std::min(options.max_pixels, DecodeOptions{}.max_pixels);
 }
 
+JpegHeader header_of(const EncodedPhoto& photo) {
+  if (photo.index == nullptr) return read_jpeg_header(photo.bytes);
+  if (!photo.index->header) photo.index->header = read_jpeg_header(photo.bytes);
+  return *photo.index->header;
+}
+
 }  // namespace
 
 void render_training_view(const EncodedPhoto& photo, const Preprocessing& preprocessing, const Augmentation& augmentation,
@@ -132,7 +138,7 @@ void render_training_view(const EncodedPhoto& photo, const Preprocessing& prepro
   check_room(preprocessing, out);
   const ViewRequest request{preprocessing, augmentation, seed, epoch, sample};
   if (sniff_format(photo.bytes) == ImageFormat::kJpeg) {
-    const JpegHeader header = read_jpeg_header(photo.bytes);
+    const JpegHeader header = header_of(photo);
     if (within_limits(header.size, preprocessing.decode)) {
       if (augmentation.fast_decode) return render_fast(photo, header, request, workspace, out);
       if (render_exact_part(photo, header, request, workspace, out)) return;
