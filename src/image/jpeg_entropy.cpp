@@ -190,6 +190,9 @@ inline Bits decode_ac(const Table& table, Bits bits, bool& sound, const Take& ta
   return bits;
 }
 
+// For what nobody needs the values of.
+constexpr auto kPassOver = [](std::uint8_t /*place*/, std::uint64_t /*bits*/, int /*size*/) {};
+
 inline Bits decode_dc(const Table& table, Bits bits, std::int32_t& last_dc, bool& sound) {
   if (bits.count < 32) bits = filled(bits);
   const Code code = table.find(bits.buffer);
@@ -290,16 +293,15 @@ bool JpegEntropy::State::decode_blocks(const DecodeBlock& decode_block) {
 }
 
 bool JpegEntropy::State::pass_over() {
-  return decode_blocks([](const BlockPlan& plan, std::size_t, Bits local, bool& sound) {
-    return decode_ac(*plan.ac, local, sound, [](std::uint8_t, std::uint64_t, int) {});
-  });
+  return decode_blocks(
+      [](const BlockPlan& plan, std::size_t, Bits local, bool& sound) { return decode_ac(*plan.ac, local, sound, kPassOver); });
 }
 
 bool JpegEntropy::State::store(JBLOCKROW* blocks) {
   return decode_blocks([&](const BlockPlan& plan, std::size_t i, Bits local, bool& sound) {
     JCOEF* const out = *blocks[i];
     out[0] = static_cast<JCOEF>(last_dc[plan.component]);
-    if (!plan.wants_ac) return decode_ac(*plan.ac, local, sound, [](std::uint8_t, std::uint64_t, int) {});
+    if (!plan.wants_ac) return decode_ac(*plan.ac, local, sound, kPassOver);
     return decode_ac(*plan.ac, local, sound,
                      [out](std::uint8_t place, std::uint64_t value, int size) { out[place] = static_cast<JCOEF>(value_of(value, size)); });
   });
@@ -385,11 +387,11 @@ boolean JpegEntropy::State::decode_mcu(j_decompress_ptr decoder, JBLOCKROW* bloc
   if (blocks != nullptr && self.needs_asked()) {
     if (self.is_kept) {
       self.expand_mcu(self.index->coefficients.data() + self.index->mcu_begin[self.asked], blocks);
-    } else if (!self.go_to(self.asked) || !self.decode(blocks)) {
-      self.give_up(decoder);
+    } else {
+      if (!self.go_to(self.asked) || !self.decode(blocks)) self.give_up(decoder);
+      decoder->src->next_input_byte = self.bits.next;  // for the reader of markers, which looks for the one after the scan
+      decoder->src->bytes_in_buffer = static_cast<std::size_t>(self.bits.end - self.bits.next);
     }
-    decoder->src->next_input_byte = self.bits.next;  // for the reader of markers, which looks for the one after the scan
-    decoder->src->bytes_in_buffer = static_cast<std::size_t>(self.bits.end - self.bits.next);
   }
   ++self.asked;
   if (++self.column == self.mcus_per_row) self.column = 0;

@@ -1,5 +1,5 @@
-// What is learnt of a JPEG that is decoded again and again: where its parts begin, and its coefficients. decode_jpeg_region and
-// decode_sound_jpeg_region fill it and use it.
+// What is learnt of a JPEG that is decoded again and again: its header, which render_training_view leaves here, where its parts begin, and
+// its coefficients, which decode_jpeg_region and decode_sound_jpeg_region fill in. They all use it.
 //
 // Thread-safety: plain data, for one thread at a time.
 #pragma once
