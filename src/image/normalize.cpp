@@ -1,9 +1,14 @@
 // u8 pixels to what a network takes. The reference is torchvision's to_tensor + normalize in float32: v / 255 rounded, minus mean rounded,
-// divided by std rounded. IEEE divisions and subtractions are exact on every SIMD target, so all give these bits.
+// divided by std rounded. IEEE divisions and subtractions are exact on every SIMD target, so all give these bits. Divisions are slow,
+// though, and there are only 256 values a channel: where cheaper arithmetic gives the same bits for all of them, which is tried first, it
+// is used.
 #include <fmt/format.h>
+#include <hwy/cache_control.h>
 
-#include <bit>
+#include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <type_traits>
 
 #include "headstart/error.h"
 #include "image/pipeline.h"
@@ -26,52 +31,125 @@ using Floats = hn::Vec<FloatTag>;
 constexpr std::size_t kFloats = hn::MaxLanes(FloatTag());
 constexpr std::size_t kPeriod = 3 * kFloats;  // values after which vectors and channels are in step again
 
-HWY_INLINE Floats normalized(const std::uint8_t* rgb, const float* mean, const float* std) {
-  const FloatTag d;
+// mean and std once for each value of a period; what else the arithmetic needs of them is derived.
+struct Channels {
+  alignas(64) float mean[kPeriod], std[kPeriod], reciprocal[kPeriod], scale[kPeriod], offset[kPeriod];
+
+  Channels(const float* means, const float* stds) {
+    for (std::size_t i = 0; i < kPeriod; ++i) {
+      mean[i] = means[i % 3];
+      std[i] = stds[i % 3];
+      reciprocal[i] = 1 / std[i];
+      scale[i] = 1 / (255 * std[i]);
+      offset[i] = -mean[i] / std[i];
+    }
+  }
+};
+
+HWY_INLINE Floats value_of(const std::uint8_t* rgb) {
   const hn::Rebind<std::uint8_t, FloatTag> d8;
-  const hn::Rebind<std::int32_t, FloatTag> d32;
-  const Floats value = hn::Div(hn::ConvertTo(d, hn::PromoteTo(d32, hn::LoadU(d8, rgb))), hn::Set(d, 255.0F));
-  return hn::Div(hn::Sub(value, hn::Load(d, mean)), hn::Load(d, std));
+  return hn::ConvertTo(FloatTag(), hn::PromoteTo(hn::Rebind<std::int32_t, FloatTag>(), hn::LoadU(d8, rgb)));
 }
 
-HWY_INLINE void store(Floats values, float* out) { hn::StoreU(values, FloatTag(), out); }
+// a / b by the reciprocal of b and one step of correction.
+HWY_INLINE Floats quotient(Floats a, Floats b, Floats reciprocal) {
+  const Floats guess = hn::Mul(a, reciprocal);
+  return hn::MulAdd(hn::NegMulAdd(guess, b, a), reciprocal, guess);
+}
+
+// Ways to normalise kFloats values that begin at value k of a period.
+struct ByDivision {
+  static HWY_INLINE Floats normalize(Floats value, const Channels& channels, std::size_t k) {
+    const FloatTag d;
+    const Floats centred = hn::Sub(hn::Div(value, hn::Set(d, 255.0F)), hn::Load(d, channels.mean + k));
+    return hn::Div(centred, hn::Load(d, channels.std + k));
+  }
+};
+struct ByReciprocals {
+  static HWY_INLINE Floats normalize(Floats value, const Channels& channels, std::size_t k) {
+    const FloatTag d;
+    const Floats share = quotient(value, hn::Set(d, 255.0F), hn::Set(d, 1 / 255.0F));
+    return quotient(hn::Sub(share, hn::Load(d, channels.mean + k)), hn::Load(d, channels.std + k), hn::Load(d, channels.reciprocal + k));
+  }
+};
+struct ByOneMultiplication {
+  static HWY_INLINE Floats normalize(Floats value, const Channels& channels, std::size_t k) {
+    const FloatTag d;
+    return hn::MulAdd(value, hn::Load(d, channels.scale + k), hn::Load(d, channels.offset + k));
+  }
+};
+template <class T>
+using Cheapest = std::conditional_t<std::is_same_v<T, float>, ByReciprocals, ByOneMultiplication>;
+
+using HalfTag = hn::Rebind<std::uint16_t, FloatTag>;
+
+HWY_INLINE Floats rounded(Floats values, float) { return values; }
 
 // The upper half of the bits, rounded to nearest even. There is no NaN here: mean and std are finite and std is not 0.
-HWY_INLINE void store(Floats values, std::uint16_t* out) {
+HWY_INLINE hn::Vec<HalfTag> rounded(Floats values, std::uint16_t) {
   const hn::Rebind<std::uint32_t, FloatTag> d;
-  const hn::Rebind<std::int32_t, FloatTag> d_signed;
-  const hn::Rebind<std::uint16_t, FloatTag> d16;
   const auto bits = hn::BitCast(d, values);
   const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(d, 1));
-  const auto rounded = hn::ShiftRight<16>(hn::Add(bits, hn::Add(odd, hn::Set(d, 0x7FFF))));
-  hn::StoreU(hn::DemoteTo(d16, hn::BitCast(d_signed, rounded)), d16, out);
+  const auto upper = hn::ShiftRight<16>(hn::Add(bits, hn::Add(odd, hn::Set(d, 0x7FFF))));
+  return hn::DemoteTo(HalfTag(), hn::BitCast(hn::Rebind<std::int32_t, FloatTag>(), upper));
 }
 
-void store_one(float value, float* out) { *out = value; }
-void store_one(float value, std::uint16_t* out) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  *out = static_cast<std::uint16_t>((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
+template <class How, class T>
+HWY_INLINE auto outputs(const std::uint8_t* rgb, const Channels& channels, std::size_t k) {
+  return rounded(How::normalize(value_of(rgb), channels, k), T());
+}
+
+// Past the caches where vectors allow it: a batch is larger than they are, and whoever reads it comes later. The last values apart.
+template <class How, class T>
+HWY_INLINE void normalize_all(const std::uint8_t* rgb, std::size_t count, const Channels& channels, T* out) {
+  const hn::Rebind<T, FloatTag> d;
+  constexpr std::size_t kVectorBytes = kFloats * sizeof(T), kShortestStreamed = 16;
+  const bool streamed = kVectorBytes >= kShortestStreamed && reinterpret_cast<std::uintptr_t>(out) % kVectorBytes == 0;
+  std::size_t i = 0;
+  for (; i + kPeriod <= count; i += kPeriod) {
+    for (std::size_t k = 0; k < kPeriod; k += kFloats) {
+      const auto values = outputs<How, T>(rgb + i + k, channels, k);
+      streamed ? hn::Stream(values, d, out + i + k) : hn::StoreU(values, d, out + i + k);
+    }
+  }
+  std::uint8_t last[kPeriod] = {};
+  T last_out[kPeriod];
+  std::copy_n(rgb + i, count - i, last);
+  for (std::size_t k = 0; k < kPeriod; k += kFloats) hn::StoreU(outputs<How, T>(last + k, channels, k), d, last_out + k);
+  std::copy_n(last_out, count - i, out + i);
+  hwy::FlushStream();
+}
+
+// Whether both ways give the same bits for every value of every channel.
+template <class How, class T>
+bool equals_division(const Channels& channels) {
+  std::uint8_t rgb[kPeriod];
+  T quick[kPeriod], exact[kPeriod];
+  const hn::Rebind<T, FloatTag> d;
+  bool equal = true;
+  for (int value = 0; value < 256; ++value) {
+    std::fill_n(rgb, kPeriod, static_cast<std::uint8_t>(value));
+    for (std::size_t k = 0; k < kPeriod; k += kFloats) {
+      hn::StoreU(outputs<How, T>(rgb + k, channels, k), d, quick + k);
+      hn::StoreU(outputs<ByDivision, T>(rgb + k, channels, k), d, exact + k);
+    }
+    equal = equal && std::memcmp(quick, exact, sizeof quick) == 0;
+  }
+  return equal;
 }
 
 template <class T>
-HWY_INLINE void normalize_all(const std::uint8_t* rgb, std::size_t count, const float* mean, const float* std, T* out) {
-  alignas(64) float means[kPeriod], stds[kPeriod];
-  for (std::size_t i = 0; i < kPeriod; ++i) {
-    means[i] = mean[i % 3];
-    stds[i] = std[i % 3];
-  }
-  std::size_t i = 0;
-  for (; i + kPeriod <= count; i += kPeriod) {
-    for (std::size_t k = 0; k < kPeriod; k += kFloats) store(normalized(rgb + i + k, means + k, stds + k), out + i + k);
-  }
-  for (; i < count; ++i) store_one((static_cast<float>(rgb[i]) / 255.0F - mean[i % 3]) / std[i % 3], out + i);
+void normalize_to(const std::uint8_t* rgb, std::size_t count, const float* mean, const float* std, T* out) {
+  const Channels channels(mean, std);
+  const bool quick = equals_division<Cheapest<T>, T>(channels);
+  quick ? normalize_all<Cheapest<T>>(rgb, count, channels, out) : normalize_all<ByDivision>(rgb, count, channels, out);
 }
 
 void to_float32(const std::uint8_t* rgb, std::size_t count, const float* mean, const float* std, float* out) {
-  normalize_all(rgb, count, mean, std, out);
+  normalize_to(rgb, count, mean, std, out);
 }
 void to_bfloat16(const std::uint8_t* rgb, std::size_t count, const float* mean, const float* std, std::uint16_t* out) {
-  normalize_all(rgb, count, mean, std, out);
+  normalize_to(rgb, count, mean, std, out);
 }
 
 }  // namespace
