@@ -201,7 +201,7 @@ struct ResolvedOptions {
   bool scratch = false;
   int epochs = 0;  // with a budget: at most
   double budget = 0;
-  bool choose_resize = false;  // Recipe::kAuto, preprocessing left open
+  bool choose_resize = false;  // Recipe::kAuto, preprocessing left open, the source model shown a part of each photo
   int batch_size = 0;
   double lr = 0;
   double head_lr_multiplier = 0;

@@ -210,8 +210,8 @@ struct DepthwiseFunction : torch::autograd::Function<DepthwiseFunction> {
 }  // namespace
 
 bool is_depthwise(const ConvolutionShape& shape) {
-  return shape.groups == shape.in && shape.in == shape.out && shape.in % static_cast<std::int64_t>(kChannelStep) == 0 &&
-         (shape.kernel == 3 || shape.kernel == 5) && (shape.stride == 1 || shape.stride == 2);
+  return shape.groups == shape.in && shape.in == shape.out && suits_kernels(shape.in) && (shape.kernel == 3 || shape.kernel == 5) &&
+         (shape.stride == 1 || shape.stride == 2);
 }
 
 bool can_convolve_depthwise(const at::Tensor& x, const ConvolutionShape& shape) {

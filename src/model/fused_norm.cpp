@@ -64,8 +64,8 @@ struct NormFunction : torch::autograd::Function<NormFunction> {
 }  // namespace
 
 bool can_fuse_norm(const at::Tensor& x, const at::Tensor& added, const BatchNorm& norm) {
-  return has_bfloat16_rows(x) && x.size(1) == norm.bias.numel() && x.size(1) % static_cast<std::int64_t>(kChannelStep) == 0 &&
-         x.numel() > x.size(1) && (!added.defined() || (added.scalar_type() == x.scalar_type() && added.sizes() == x.sizes()));
+  return has_bfloat16_rows(x) && x.size(1) == norm.bias.numel() && suits_kernels(x.size(1)) && x.numel() > x.size(1) &&
+         (!added.defined() || (added.scalar_type() == x.scalar_type() && added.sizes() == x.sizes()));
 }
 
 at::Tensor fused_norm(const at::Tensor& x, const at::Tensor& added, const BatchNorm& norm, Activation activation) {

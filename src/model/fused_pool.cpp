@@ -129,7 +129,7 @@ struct NormPoolFunction : torch::autograd::Function<NormPoolFunction> {
 
 }  // namespace
 
-bool can_fuse_pool(const at::Tensor& x) { return has_bfloat16_rows(x) && x.size(1) % static_cast<std::int64_t>(kChannelStep) == 0; }
+bool can_fuse_pool(const at::Tensor& x) { return has_bfloat16_rows(x) && suits_kernels(x.size(1)); }
 
 at::Tensor fused_relu_pool(const at::Tensor& x) {
   if (!c10::GradMode::is_enabled() || !x.requires_grad()) return relu_pool(x, {});

@@ -120,7 +120,6 @@ bool is_affordable_again(const Run& run, double work) {
 // appear larger (Touvron et al. 2019, "Fixing the train-test resolution discrepancy").
 std::vector<Preprocessing> views_to_try(const Preprocessing& own) {
   std::vector<Preprocessing> views = {own};
-  if (own.resize_mode == ResizeMode::kSquash) return views;
   for (const int side : {own.crop_size, own.crop_size * 8 / 7}) {
     Preprocessing whole = own;
     whole.resize_mode = ResizeMode::kSquash;

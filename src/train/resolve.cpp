@@ -331,7 +331,7 @@ ResolvedOptions resolve_options(const TrainOptions& options, const Source& sourc
   r.max_unreadable_share = options.max_unreadable_share;
   r.preprocessing = options.preprocessing.value_or(recipe_preprocessing(options.recipe, source.preprocessing));
   r.choose_resize = options.recipe == Recipe::kAuto && !options.preprocessing && r.head_init == HeadInit::kProbe &&
-                    r.score == EpochScore::kValidation && r.epochs >= 0;
+                    r.preprocessing.resize_mode != ResizeMode::kSquash && r.score == EpochScore::kValidation;
   if (options.decode) r.preprocessing.decode = *options.decode;
   r.augmentation = options.augmentation.value_or(defaults.augmentation);
   if (defaults.exact) r.augmentation.fast_decode = false;

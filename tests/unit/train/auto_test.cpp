@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <filesystem>
 #include <limits>
 #include <string>
@@ -99,8 +100,12 @@ TEST(Auto, ChoosesTheResizeByPhotosThatTheHeadHasNotSeenAndShipsIt) {
   }
   ASSERT_NE(chosen, nullptr);
   EXPECT_EQ(chosen->loss, lowest);
-  const double photos = chosen->top1 * 100;  // of all photos, not of the validation photos alone
-  EXPECT_NEAR(photos, std::round(photos), 1e-9);
+  constexpr int kPhotos = 100, kValidationPhotos = 40;
+  const auto is_share_of = [](double share, int photos) { return std::abs(share * photos - std::round(share * photos)) < 1e-9; };
+  const auto scored_all = [&](const ResizeTrial& trial) { return is_share_of(trial.top1, kPhotos); };
+  const auto scored_validation = [&](const ResizeTrial& trial) { return is_share_of(trial.top1, kValidationPhotos); };
+  EXPECT_TRUE(std::ranges::all_of(result.resize_trials, scored_all));
+  EXPECT_FALSE(std::ranges::all_of(result.resize_trials, scored_validation)) << "one of all photos has made a difference in none";
   for (const Preprocessing& shipped : {read_model_info(result.model_file).preprocessing, result.options.preprocessing}) {
     EXPECT_EQ(shipped.resize_mode, chosen->mode);
     EXPECT_EQ(shipped.resize_size, chosen->resize_size);

@@ -229,6 +229,9 @@ TEST(Resolve, AutoIsTheDefaultAndStartsFromAFittedHead) {
   EXPECT_GT(r.weight_average, 0);
   EXPECT_GT(r.patience, 0);
   EXPECT_TRUE(r.choose_resize);
+  Source squashed = source_of("resnet18");  // as Gluon's: it has seen whole photos already
+  squashed.preprocessing.resize_mode = ResizeMode::kSquash;
+  EXPECT_FALSE(resolve_options(options, squashed).choose_resize);
   options.preprocessing = Preprocessing{};
   EXPECT_FALSE(resolve_options(options, source_of("resnet18")).choose_resize);
   options.scratch = true;  // nothing to fit a head to
