@@ -7,7 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
+#include <span>
 #include <type_traits>
 
 #include "headstart/error.h"
@@ -133,7 +133,7 @@ bool equals_division(const Channels& channels) {
       hn::StoreU(outputs<How, T>(rgb + k, channels, k), d, quick + k);
       hn::StoreU(outputs<ByDivision, T>(rgb + k, channels, k), d, exact + k);
     }
-    equal = equal && std::memcmp(quick, exact, sizeof quick) == 0;
+    equal = equal && std::ranges::equal(std::as_bytes(std::span(quick)), std::as_bytes(std::span(exact)));
   }
   return equal;
 }
