@@ -1,6 +1,5 @@
 #include <bit>
 #include <cmath>
-#include <cstdlib>
 #include <random>
 
 #include "headstart/error.h"
@@ -73,12 +72,11 @@ std::uint16_t nearest_bfloat16(float value) {
 // Among these are means and deviations for which the cheap arithmetic rounds a value otherwise than the formula; out of step with vectors
 // (shift 1) nothing can be streamed past the caches.
 TEST(Normalize, EqualsTheFormulaForAnyMeanAndDeviation) {
-  constexpr std::size_t kAlignment = 64;
+  alignas(64) float floats[3 * 256 + 1];
+  alignas(64) std::uint16_t halves[3 * 256 + 1];
   const std::vector<std::uint8_t> rgb = every_value();
   std::mt19937 random(1);
   std::uniform_real_distribution<float> share(0.05F, 0.95F);
-  const auto floats = static_cast<float*>(std::aligned_alloc(kAlignment, kAlignment * 64));
-  const auto halves = static_cast<std::uint16_t*>(std::aligned_alloc(kAlignment, kAlignment * 64));
   for (int trial = 0; trial < 200; ++trial) {
     Preprocessing preprocessing;
     for (std::size_t c = 0; c < 3; ++c) {
@@ -98,8 +96,6 @@ TEST(Normalize, EqualsTheFormulaForAnyMeanAndDeviation) {
     }
   }
   use_simd_target(0);
-  std::free(floats);
-  std::free(halves);
 }
 
 TEST(Normalize, RefusesMeansAndDeviationsThatGiveNoNumbers) {

@@ -101,11 +101,12 @@ TEST(Auto, ChoosesTheResizeByPhotosThatTheHeadHasNotSeenAndShipsIt) {
   ASSERT_NE(chosen, nullptr);
   EXPECT_EQ(chosen->loss, lowest);
   constexpr int kPhotos = 100, kValidationPhotos = 40;
-  const auto is_share_of = [](double share, int photos) { return std::abs(share * photos - std::round(share * photos)) < 1e-9; };
-  const auto scored_all = [&](const ResizeTrial& trial) { return is_share_of(trial.top1, kPhotos); };
-  const auto scored_validation = [&](const ResizeTrial& trial) { return is_share_of(trial.top1, kValidationPhotos); };
-  EXPECT_TRUE(std::ranges::all_of(result.resize_trials, scored_all));
-  EXPECT_FALSE(std::ranges::all_of(result.resize_trials, scored_validation)) << "one of all photos has made a difference in none";
+  const auto are_shares_of = [&result](int photos) {
+    const auto is_whole = [photos](double share) { return std::abs(share * photos - std::round(share * photos)) < 1e-9; };
+    return std::ranges::all_of(result.resize_trials, is_whole, &ResizeTrial::top1);
+  };
+  EXPECT_TRUE(are_shares_of(kPhotos));
+  EXPECT_FALSE(are_shares_of(kValidationPhotos)) << "one of all photos has made a difference in none";
   for (const Preprocessing& shipped : {read_model_info(result.model_file).preprocessing, result.options.preprocessing}) {
     EXPECT_EQ(shipped.resize_mode, chosen->mode);
     EXPECT_EQ(shipped.resize_size, chosen->resize_size);
