@@ -36,6 +36,7 @@ inline constexpr Choice<ScratchInit> kScratchInits[] = {{"torchvision", ScratchI
 inline constexpr Choice<HeadInit> kHeadInits[] = {
     {"xavier", HeadInit::kXavier}, {"zero", HeadInit::kZero}, {"class", HeadInit::kClass}, {"probe", HeadInit::kProbe}};
 inline constexpr Choice<HeadBias> kHeadBiases[] = {{"zero", HeadBias::kZero}, {"uniform", HeadBias::kUniform}};
+inline constexpr Choice<Refit> kRefits[] = {{"none", Refit::kNone}, {"head", Refit::kHead}};
 inline constexpr Choice<Keep> kKeeps[] = {{"best", Keep::kBest}, {"last", Keep::kLast}};
 inline constexpr Choice<EpochScore> kEpochScores[] = {{"validation", EpochScore::kValidation}, {"test", EpochScore::kTest}};
 inline constexpr Choice<OptimizerKind> kOptimizers[] = {{"sgd", OptimizerKind::kSgd}, {"adamw", OptimizerKind::kAdamW}};

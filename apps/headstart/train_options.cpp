@@ -75,6 +75,9 @@ void add_fine_print(CLI::App& command, TrainOptions& options) {
   group(add_head_class(command, options.head_class));
   group(add_choice(command, "--head-bias", options.head_bias, kHeadBiases,
                    defaults_to("Its bias; uniform as PyTorch's Linear", word_of(kHeadBiases, tune.head_bias))));
+  group(add_choice(command, "--refit", options.refit, kRefits,
+                   "head: once the figures stand, the output layer learns from the validation photos too, but never from those of a val/ "
+                   "folder (default: auto head, else none)"));
   group(add_choice(command, "--keep", options.keep, kKeeps,
                    defaults_to("The epoch that becomes the model: best by validation, or last", word_of(kKeeps, tune.keep))));
   group(add_choice(

@@ -212,6 +212,10 @@ std::string outcome_text(const TrainResult& result, const Paint& paint) {
     text += fmt::format("{:<20} {} of {}, {} in all\n", result.options.keep == Keep::kLast ? "kept epoch" : "best epoch", result.best_epoch,
                         result.history.size(), human_seconds(result.seconds));
   }
+  if (result.refitted) {
+    text += fmt::format("{:<20} the output layer has learned from the {} validation photos too, after they were scored\n", "refit",
+                        human_count(result.validation.metrics.photos));
+  }
   text += fmt::format("{:<20} {}\n", "skipped photos", result.unreadable.empty() ? "none" : human_count(std::ssize(result.unreadable)));
   text += fmt::format("{:<20} {}\n{:<20} {}\n", "model", shown(result.model_file), "report", shown(result.report_file));
   const std::string model = shell_quoted(shown(result.model_file));

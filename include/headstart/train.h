@@ -63,6 +63,13 @@ enum class HeadInit {
            // photos
 };
 enum class HeadBias { kZero, kUniform };       // its bias: zero, or uniform within 1/sqrt(features), as PyTorch's Linear
+// What is done with the validation photos when training has ended. kHead needs HeadInit::kProbe, and photos that were set aside from those to
+// train on: those of a val/ folder are never learned from.
+enum class Refit {
+  kNone,
+  kHead,  // the output layer learns from them too: it is changed as a second fit, to both, differs from the first. Figures and temperature
+          // are of the model before that, which has not seen them
+};
 enum class Keep { kBest, kLast };              // which epoch's weights become the model
 enum class EpochScore { kValidation, kTest };  // what is scored after each epoch; kTest only with kLast: test photos choose nothing
 std::string_view to_string(EpochScore score);  // "validation", "test"
@@ -96,6 +103,7 @@ struct RecipeDefaults {
   ScratchInit scratch_init = ScratchInit::kTorchvision;
   HeadInit head_init = HeadInit::kXavier;
   HeadBias head_bias = HeadBias::kZero;
+  Refit refit = Refit::kNone;
   Keep keep = Keep::kBest;
   EpochScore score = EpochScore::kValidation;
   std::string_view model;  // source model; empty: the default one
@@ -163,6 +171,7 @@ struct TrainOptions {
   // none. Classes that are not named here are matched by their own name.
   std::map<std::string, std::string> head_class;
   std::optional<HeadBias> head_bias;
+  std::optional<Refit> refit;
   std::optional<Keep> keep;
   std::optional<EpochScore> score;
   double label_smoothing = 0;
@@ -219,6 +228,7 @@ struct ResolvedOptions {
   HeadInit head_init = HeadInit::kXavier;
   std::map<std::string, std::string> head_class;  // as asked for
   HeadBias head_bias = HeadBias::kZero;
+  Refit refit = Refit::kNone;
   Keep keep = Keep::kBest;
   EpochScore score = EpochScore::kValidation;
   double label_smoothing = 0;
@@ -324,8 +334,9 @@ struct TrainResult {
   std::int64_t planned_steps = -1;  // that the budget allows, known once the first steps were timed; -1: not yet, or no budget
   int best_epoch = 0;               // whose weights the model file holds; 0: the first ones, of a run without a better epoch
   double temperature = 1;           // of the model's probabilities, fitted on the validation photos; 1 under EpochScore::kTest
-  Evaluation validation;            // of the best epoch; with EpochScore::kTest of the test photos
-  std::optional<Evaluation> test;   // when there is a test folder; scored once, with the best epoch
+  bool refitted = false;            // the model file's output layer has learned from the validation photos too (Refit::kHead)
+  Evaluation validation;            // of the best epoch, before a refit; with EpochScore::kTest of the test photos
+  std::optional<Evaluation> test;   // when there is a test folder; scored once, with the model file
   std::vector<Problem> unreadable;  // photos that were skipped
   std::vector<Problem> problems;    // the catalogue's
   std::string data_fingerprint;

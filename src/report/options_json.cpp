@@ -266,6 +266,7 @@ std::vector<Option> run_options() {
       map_option(
           "head_class", [](auto& o) -> auto& { return o.head_class; }),
       choice_option("head_bias", [](auto& o) -> auto& { return o.head_bias; }, {"zero", "uniform"}),
+      choice_option("refit", [](auto& o) -> auto& { return o.refit; }, {"none", "head"}),
       choice_option("keep", [](auto& o) -> auto& { return o.keep; }, {"best", "last"}),
       choice_option("score", [](auto& o) -> auto& { return o.score; }, {"validation", "test"}),
       number_option(

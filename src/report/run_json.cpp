@@ -13,7 +13,7 @@ namespace headstart {
 namespace {
 
 // Frozen: a run of another format is refused.
-constexpr std::int64_t kFormat = 7;
+constexpr std::int64_t kFormat = 8;
 constexpr std::int64_t kMostPhotos = std::numeric_limits<std::int64_t>::max();
 constexpr int kMostCount = std::numeric_limits<int>::max();
 
@@ -228,6 +228,7 @@ std::string run_to_json(const TrainResult& result) {
   json["curve"] = Json::array();
   for (const TrainingPoint& point : result.curve) json["curve"].push_back(point_to_json(point));
   json["temperature"] = number_to_json(result.temperature);
+  json["refitted"] = result.refitted;
   json["validation"] = evaluation_to_json(result.validation, result.classes);
   json["test"] = result.test ? evaluation_to_json(*result.test, result.classes) : Json(nullptr);
   json["unreadable"] = problems_to_json(result.unreadable);
@@ -265,6 +266,7 @@ TrainResult run_from_json(const std::string& text) {
   result.model_file = text_from_json(json_member(json, "", "model_file"), "model_file");
   result.report_file = text_from_json(json_member(json, "", "report_file"), "report_file");
   result.temperature = number_from_json(json_member(json, "", "temperature"), "temperature");
+  result.refitted = truth_from_json(json_member(json, "", "refitted"), "refitted");
   result.validation = evaluation_from_json(json_member(json, "", "validation"), result.classes.size(), "validation");
   if (const Json& test = json_member(json, "", "test"); !test.is_null()) {
     result.test = evaluation_from_json(test, result.classes.size(), "test");

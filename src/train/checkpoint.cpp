@@ -88,6 +88,7 @@ Checkpoint unpack(const StateDict& file) {
   checkpoint.model = extract(file, "model.");
   checkpoint.optimizer = extract(file, "optimizer.");
   checkpoint.average = extract(file, "average.");
+  checkpoint.refit = extract(file, "refit.");
   checkpoint.best = best_is_current(checkpoint) ? checkpoint.model : extract(file, "best.");
   return checkpoint;
 }
@@ -97,6 +98,7 @@ StateDict pack(const Checkpoint& checkpoint) {
   append(file, "model.", checkpoint.model);
   append(file, "optimizer.", checkpoint.optimizer);
   append(file, "average.", checkpoint.average);
+  append(file, "refit.", checkpoint.refit);
   if (!best_is_current(checkpoint)) append(file, "best.", checkpoint.best);
   file.metadata["format"] = kFormat;
   file.metadata["run"] = run_to_json(checkpoint.progress);

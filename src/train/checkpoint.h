@@ -1,7 +1,7 @@
 // checkpoint.safetensors: everything that a run needs to go on, in one atomic file.
 //
 // Tensors "model.*" (published names), "optimizer.*", "average.*" where weights are averaged and, when the best epoch is not the weights of
-// "model.*", "best.*". Metadata: format, the run so far (options, history, best epoch, seed, data fingerprint, skipped photos) and the
+// "model.*", "best.*"; "refit.*" where a refit of the output layer is due at the end. Metadata: format, the run so far (options, history, best epoch, seed, data fingerprint, skipped photos) and the
 // position in it. Random draws are counter-based and the learning rate is a function of the position, so neither has state of its own.
 // docs/decisions/0003-checkpoints.md. Thread-safety: free functions on different paths. Errors: kFile (disk), kModel (damaged, or not a
 // checkpoint).
@@ -45,6 +45,7 @@ struct Checkpoint {
   StateDict optimizer;
   StateDict average;  // of the weights over the steps; empty where none is kept
   StateDict best;     // weights of progress.best_epoch; empty before the first epoch is finished
+  StateDict refit;    // what is to be added to the output layer's in the end (Refit::kHead); empty: nothing
 };
 
 // Of the weights that are kept so far: the best epoch's, or those that a fit gave before the first step; nullptr before there are any.

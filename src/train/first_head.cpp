@@ -18,6 +18,9 @@
 namespace headstart {
 namespace {
 
+// Validation photos: from so many on they tell as much alone as with the training photos, and add little to them.
+constexpr std::size_t kManyPhotos = 4000;
+
 struct Features {
   FeatureTable train, validation;
 };
@@ -133,7 +136,6 @@ std::vector<Preprocessing> views_to_try(const Preprocessing& own) {
 // each other, all photos together can. Where heads are fitted to augmented views, which look alike in all of the ways tried, the
 // validation photos alone tell; and so they do where they are many, as each of the fits takes as long as the first.
 LogisticScore judge_view(const Run& run, const Features& features) {
-  constexpr std::size_t kManyPhotos = 4000;
   const TrainResult& progress = run.state.progress;
   if (run.options().views > 0 || features.validation.labels.size() > kManyPhotos) {
     return {.loss = progress.start->validation_loss, .top1 = progress.start->validation_top1};
@@ -186,12 +188,27 @@ void leave_out_steps(Run& run) {
   if (of_rank_0(run.group, steps) < kWarmSteps + kTimedSteps) run.state.progress.planned_steps = 0;
 }
 
+// The validation photos are a fifth of all that is known: they show how good the model is, and are then learned from. For the fine-tuned
+// model, too, the layer's change is that of the first fit: which weights the steps change by how much hardly depends on it.
+void plan_refit(Run& run) {
+  if (run.options().refit == Refit::kNone || !run.catalog.validation_was_split_off) return;
+  const Features features = features_of(run, run.catalog);
+  const std::size_t photos = features.validation.labels.size();
+  if (photos == 0 || photos > kManyPhotos || !run.group.leads()) return;
+  run.state.refit = refit_gain(*run.network,
+                               {.train = features.train, .validation = &features.validation, .class_weights = weights_of_classes(run)},
+                               run.state.progress.head_trials);
+}
+
 void fit_asked_head(Run& run) {
   const std::vector<HeadSource>& sources = run.state.progress.head_sources;
-  if (run.options().choose_resize) return choose_resize(run);
   if (run.options().head_init == HeadInit::kProbe) {
-    fit_whole_head(run);
-    return;
+    if (run.options().choose_resize) {
+      choose_resize(run);
+    } else {
+      fit_whole_head(run);
+    }
+    return plan_refit(run);
   }
   const FeatureProgress progress =
       stage_progress(run.callbacks, feature_views(run.options(), Split::kTrain) * std::ssize(run.catalog.train));

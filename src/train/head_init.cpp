@@ -68,6 +68,21 @@ LabelledFeatures labelled(const Network& network, const FeatureTable& table, con
       .features = table.rows, .labels = at::tensor(table.labels, at::kLong), .classes = network.classes(), .class_weights = class_weights};
 }
 
+// Of both tables, one after the other.
+LabelledFeatures all_photos(const Network& network, const HeadFitPhotos& photos) {
+  LabelledFeatures all = labelled(network, photos.train, photos.class_weights);
+  if (photos.validation == nullptr || photos.validation->labels.empty()) return all;
+  const LabelledFeatures validation = labelled(network, *photos.validation, photos.class_weights);
+  all.features = at::cat({all.features, validation.features});
+  all.labels = at::cat({all.labels, validation.labels});
+  return all;
+}
+
+LogisticFit fit_in(const Network& network) {
+  return {.weight = network.head_tensor(ParameterRole::kWeight).to(at::kCPU, at::kDouble),
+          .bias = network.head_tensor(ParameterRole::kBias).to(at::kCPU, at::kDouble)};
+}
+
 const HeadTrial& chosen_of(std::span<const HeadTrial> trials) {
   return *std::find_if(trials.begin(), trials.end(), [](const HeadTrial& trial) { return trial.chosen; });
 }
@@ -136,16 +151,29 @@ std::vector<HeadTrial> fit_head(Network& network, const HeadFitPhotos& photos) {
 
 LogisticScore cross_validate_head(const Network& network, const HeadFitPhotos& photos, std::span<const HeadTrial> trials) {
   constexpr int kFolds = 5;
-  LabelledFeatures all = labelled(network, photos.train, photos.class_weights);
-  const double l2 = chosen_of(trials).penalty * feature_variance(all.features);
-  if (photos.validation != nullptr && !photos.validation->labels.empty()) {
-    const LabelledFeatures validation = labelled(network, *photos.validation, photos.class_weights);
-    all.features = at::cat({all.features, validation.features});
-    all.labels = at::cat({all.labels, validation.labels});
+  const double l2 = chosen_of(trials).penalty * feature_variance(photos.train.rows);
+  return cross_validate(all_photos(network, photos), l2, kFolds, fit_in(network), kTrialGradient);
+}
+
+StateDict refit_gain(const Network& network, const HeadFitPhotos& photos, std::span<const HeadTrial> trials) {
+  const c10::NoGradGuard no_gradients;
+  const LabelledFeatures all = all_photos(network, photos);
+  const LogisticFit first = fit_in(network);
+  const LogisticFit fit = fit_logistic(all, chosen_of(trials).penalty * feature_variance(all.features), &first);
+  StateDict gain;
+  for (const NamedParameter& parameter : network.parameters()) {
+    if (!parameter.in_head) continue;
+    const bool is_weight = parameter.role == ParameterRole::kWeight;
+    const at::Tensor change = (is_weight ? fit.weight - first.weight : fit.bias - first.bias).to(at::kFloat);
+    gain.tensors.emplace_back(parameter.name, to_host(change));
   }
-  const LogisticFit start{.weight = network.head_tensor(ParameterRole::kWeight).to(at::kCPU, at::kDouble),
-                          .bias = network.head_tensor(ParameterRole::kBias).to(at::kCPU, at::kDouble)};
-  return cross_validate(all, l2, kFolds, start, kTrialGradient);
+  return gain;
+}
+
+void add_refit_gain(StateDict& weights, const StateDict& gain) {
+  for (auto& [name, tensor] : weights.tensors) {
+    if (const HostTensor* const change = gain.find(name)) tensor = to_host(engine_view(tensor) + engine_view(*change));
+  }
 }
 
 }  // namespace headstart

@@ -45,4 +45,9 @@ std::vector<HeadTrial> fit_head(Network& network, const HeadFitPhotos& photos); 
 // fifths or so of them under the chosen trial's penalty. The tables hold the photos' evaluation views. To be called behind fit_head.
 LogisticScore cross_validate_head(const Network& network, const HeadFitPhotos& photos, std::span<const HeadTrial> trials);
 
+// What the output layer's weight and bias gain by a fit to the photos of both tables, under the chosen trial's penalty: published names,
+// float32, to be added. To be called behind fit_head, with validation photos.
+StateDict refit_gain(const Network& network, const HeadFitPhotos& photos, std::span<const HeadTrial> trials);
+void add_refit_gain(StateDict& weights, const StateDict& gain);
+
 }  // namespace headstart

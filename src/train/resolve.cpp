@@ -128,6 +128,12 @@ void check_scoring(const ResolvedOptions& r) {
               "training: with score test, keep must be last: the best epoch would be chosen by the photos that it is judged on");
 }
 
+// What a second fit changes is told from the first.
+void check_refit(const ResolvedOptions& r) {
+  if (r.refit == Refit::kNone || r.head_init == HeadInit::kProbe) return;
+  throw Error(ErrorCategory::kUsage, "training: option refit needs head_init probe, whose fit it does again: add that, or leave it out");
+}
+
 // Throws where the architecture has no stage of that name.
 void check_stage(const ResolvedOptions& r, const Architecture& architecture) {
   if (!r.freeze_until.empty()) frozen_stages(*architecture.make(architecture, /*classes=*/1, at::kMeta), r.freeze_until);
@@ -205,6 +211,7 @@ RecipeDefaults recipe_defaults(Recipe recipe, std::string_view architecture, boo
               .warmup_epochs = 1,
               .batch_norm = BatchNormPolicy::kFrozenStatistics,
               .head_init = HeadInit::kProbe,
+              .refit = Refit::kHead,
               .augmentation = kMildCrops};
     case Recipe::kBookPytorch:
     case Recipe::kBookGluon:
@@ -308,9 +315,11 @@ ResolvedOptions resolve_options(const TrainOptions& options, const Source& sourc
   r.head_class = options.head_class;
   const bool drawn_head = r.head_init == HeadInit::kXavier || r.head_init == HeadInit::kZero;
   r.head_bias = drawn_head ? options.head_bias.value_or(defaults.head_bias) : HeadBias::kZero;
+  r.refit = options.refit.value_or(r.head_init == HeadInit::kProbe ? defaults.refit : Refit::kNone);
   r.keep = options.keep.value_or(defaults.keep);
   r.score = options.score.value_or(defaults.score);
   check_scoring(r);
+  check_refit(r);
   r.label_smoothing = options.label_smoothing;
   r.imbalance = options.imbalance;
   r.batch_norm = options.batch_norm.value_or(defaults.batch_norm);

@@ -65,6 +65,7 @@ ModelInfo model_info(const Checkpoint& run) {
   info.provenance["seed"] = std::to_string(options.seed);
   info.provenance["recipe"] = recipe_word(options.recipe);
   info.provenance["epoch"] = std::to_string(run.progress.best_epoch);
+  if (run.progress.refitted) info.provenance["refit"] = "the output layer was fitted to the validation photos too, after they were scored";
   info.provenance["data_fingerprint"] = run.progress.data_fingerprint;
   return info;
 }

@@ -165,27 +165,38 @@ Evaluation score_split(const Run& run, const ScoreSplit& score, Split split) {
   return score(split, {.on_progress = on_progress, .should_stop = run.callbacks.should_stop});
 }
 
-// The model's final figures; the test photos are seen here for the first and only time. A model file that an earlier sitting finished holds
-// a temperature already: it is written anew without one, as what is scored must be what the temperature is fitted to.
+// The weights in run.state.best, once they are in the model file.
+ScoreSplit scorer(Run& run) { return run.options().recipe == Recipe::kHead ? score_by_features(run) : score_by_model_file(run); }
+
+// The model's final figures; the test photos are seen here for the first and only time, by the weights that are shipped. A model file that
+// an earlier sitting finished holds a temperature already: it is written anew without one, as what is scored must be what the temperature
+// is fitted to.
 void score_best(Run& run, const LogSink& log) {
-  run.state.progress.temperature = 1;
+  TrainResult& result = run.state.progress;
+  result.temperature = 1;
   run.folder.save_model(run.state, run.state.best);
   run.best_unsaved = false;
-  const ScoreSplit score = run.options().recipe == Recipe::kHead ? score_by_features(run) : score_by_model_file(run);
-  TrainResult& result = run.state.progress;
+  ScoreSplit score = scorer(run);
   Evaluation validation = score_split(run, score, Split::kValidation);
-  if (run.options().score == EpochScore::kValidation) result.temperature = fit_temperature(validation.photos);
-  apply_temperature(validation, result.temperature);
+  const double temperature = run.options().score == EpochScore::kValidation ? fit_temperature(validation.photos) : 1;
+  apply_temperature(validation, temperature);
+  if (!run.state.refit.tensors.empty()) {
+    add_refit_gain(run.state.best, run.state.refit);
+    result.refitted = true;
+    run.folder.save_model(run.state, run.state.best);
+    score = scorer(run);
+  }
   if (!run.catalog.test.empty()) {
     try {
       result.test = score_split(run, score, Split::kTest);
-      apply_temperature(*result.test, result.temperature);
+      apply_temperature(*result.test, temperature);
       add_unreadable(result.unreadable, result.test->unreadable);
     } catch (const Error& error) {
       if (error.category() != ErrorCategory::kData) throw;
       if (log) log(LogLevel::kWarning, error.what());
     }
   }
+  result.temperature = temperature;
   result.validation = std::move(validation);
 }
 
