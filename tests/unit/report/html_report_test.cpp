@@ -108,6 +108,16 @@ TEST(HtmlReport, ShowsTheViewsThatWereTriedAndTheOneThatWasTaken) {
   EXPECT_TRUE(contains(html, "<tr class=\"best\"><th class=\"left\">whole photos, squashed to 224 × 224 pixels</th><td>0.2500</td>"));
 }
 
+TEST(HtmlReport, SaysThatTheFileHasLearnedFromTheValidationPhotosToo) {
+  TrainResult result = test::fake_result({.classes = 2, .photos_per_class = 40});
+  result.head_trials = {{.penalty = 0.1, .chosen = true}};
+  EXPECT_FALSE(contains(html_report(result, ""), "learned from the"));
+  result.refitted = true;
+  const std::string html = html_report(result, "");
+  EXPECT_TRUE(is_well_nested(html));
+  EXPECT_TRUE(contains(html, "the layer learned from the 80 validation photos as well"));
+}
+
 TEST(HtmlReport, EscapesHostileNames) {
   test::FakeRun run{.classes = 4, .photos_per_class = 10, .skill = 0.2};
   run.names = {"<script>alert(1)</script>", "\"'&\xFF\xFE", "</style></table>", "\xE2\x80\xAE right to left"};

@@ -37,6 +37,7 @@ ResolvedOptions odd_options() {
   o.imbalance = Imbalance::kBalancedSampler;
   o.batch_norm = BatchNormPolicy::kFrozenStatistics;
   o.freeze_until = "layer2";
+  o.refit = Refit::kHead;
   o.views = 5;
   o.accumulate = 4;
   o.clip_norm = 1.5;
@@ -80,6 +81,7 @@ void expect_equal(const ResolvedOptions& a, const ResolvedOptions& b) {
   EXPECT_EQ(a.imbalance, b.imbalance);
   EXPECT_EQ(a.batch_norm, b.batch_norm);
   EXPECT_EQ(a.freeze_until, b.freeze_until);
+  EXPECT_EQ(a.refit, b.refit);
   EXPECT_EQ(a.views, b.views);
   EXPECT_EQ(a.accumulate, b.accumulate);
   EXPECT_EQ(a.clip_norm, b.clip_norm);
@@ -252,6 +254,7 @@ TEST(RunJson, ReadsBackEqualToTheLastBit) {
   TrainResult result = test::fake_result({.classes = 3, .epochs = 4});
   result.options = odd_options();
   result.photo_share = 0.3;
+  result.refitted = true;
   result.classes[1] = "\xC3\x28 no UTF-8";
   result.head_sources = {{.row = 934, .name = "hotdog"}, {}, {.row = 7, .name = ""}};
   result.head_trials = {{.penalty = 0.1, .train_loss = 0.5, .validation_loss = 0.6, .validation_top1 = 0.75},
@@ -286,6 +289,7 @@ TEST(RunJson, ReadsBackEqualToTheLastBit) {
   EXPECT_EQ(back.best_epoch, result.best_epoch);
   EXPECT_EQ(back.seconds, result.seconds);
   EXPECT_EQ(back.photo_share, result.photo_share);
+  EXPECT_TRUE(back.refitted);
   EXPECT_EQ(back.data_fingerprint, result.data_fingerprint);
   EXPECT_EQ(back.model_file.string(), result.model_file.string());
   EXPECT_EQ(back.report_file, result.report_file);

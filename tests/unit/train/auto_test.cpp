@@ -116,6 +116,61 @@ TEST(Auto, ChoosesTheResizeByPhotosThatTheHeadHasNotSeenAndShipsIt) {
   }
 }
 
+at::Tensor head_change(const TrainOptions& from, const TrainOptions& to) {
+  const StateDict before = test::read_model_tensors(from.out), after = test::read_model_tensors(to.out);
+  return to_engine(*after.find("_fc.weight")) - to_engine(*before.find("_fc.weight"));
+}
+
+// The figures are those of the model before it; what it changes is the output layer, by the same whether anything was fine-tuned.
+TEST(Auto, TheRefitLearnsFromTheValidationPhotosOnceTheyWereScored) {
+  const test::TempDir folder;
+  const auto finished = [&](const char* name, Refit refit, int epochs) {
+    TrainOptions options = auto_options(folder.path(), name);
+    options.refit = refit;
+    options.epochs = epochs;
+    options.keep = Keep::kLast;
+    const TrainResult result = train(options);
+    EXPECT_EQ(result.refitted, refit == Refit::kHead);
+    return std::pair(options, result);
+  };
+  const auto [plain, plain_result] = finished("plain", Refit::kNone, 2);
+  const auto [refit, refit_result] = finished("refit", Refit::kHead, 2);
+  const auto [plain_head, plain_head_result] = finished("plain_head", Refit::kNone, 0);
+  const auto [refit_head, refit_head_result] = finished("refit_head", Refit::kHead, 0);
+  EXPECT_EQ(refit_result.validation.metrics.mean_loss, plain_result.validation.metrics.mean_loss);
+  EXPECT_EQ(refit_result.temperature, plain_result.temperature);
+  EXPECT_EQ(test::differing_tensors(test::read_model_tensors(plain.out), test::read_model_tensors(refit.out)),
+            (std::vector<std::string>{"_fc.weight", "_fc.bias"}));
+  // Two roundings of numbers below 1 to float32.
+  EXPECT_TRUE(test::tensors_close(head_change(plain, refit), head_change(plain_head, refit_head), {.absolute = 2e-7}));
+  EXPECT_GT(head_change(plain, refit).abs().max().item<float>(), 1e-3F);
+  const Classifier shipped = Classifier::open(refit_head_result.model_file);
+  const Catalog catalog = scan_photos(refit_head.photos, {.validation_fraction = refit_head.validation_fraction, .seed = refit_head.seed});
+  EXPECT_LT(evaluate(shipped, catalog, Split::kValidation).metrics.mean_loss, refit_head_result.validation.metrics.mean_loss);
+}
+
+TEST(Auto, PhotosOfAValidationFolderAreNeverLearnedFrom) {
+  const test::TempDir folder;
+  TrainOptions options = auto_options(folder.path(), "whole");
+  options.epochs = 0;
+  const std::filesystem::path train_folder = folder / "split/train", val = folder / "split/val";
+  for (const char* const name : {"class_0", "class_1"}) {
+    std::filesystem::create_directories(train_folder / name);
+    std::filesystem::create_directories(val / name);
+    int kept = 0;
+    for (const auto& file : std::filesystem::directory_iterator(options.photos / name)) {
+      std::filesystem::copy_file(file.path(), (++kept % 2 == 0 ? val : train_folder) / name / file.path().filename());
+    }
+  }
+  options.photos = folder / "split";
+  ASSERT_FALSE(train(options).refitted);
+  TrainOptions without = options;
+  without.out = folder / "without";
+  without.refit = Refit::kNone;
+  train(without);
+  EXPECT_EQ(test::differing_tensors(test::read_model_tensors(options.out), test::read_model_tensors(without.out)), std::vector<std::string>());
+}
+
 TEST(Auto, EndsWhenNothingGetsBetterForAWhile) {
   const test::TempDir folder;
   TrainOptions options = auto_options(folder.path(), "patience");

@@ -193,6 +193,38 @@ TEST(FitHead, RefusesFeaturesThatItCannotUse) {
   message_of(ErrorCategory::kData, [&] { fit_head(*network, {.train = none}); });
 }
 
+FeatureTable joined(const FeatureTable& a, const FeatureTable& b) {
+  FeatureTable both{.rows = at::cat({a.rows, b.rows}), .labels = a.labels, .sample_of = {}, .row_of = {}, .unreadable = {}};
+  both.labels.insert(both.labels.end(), b.labels.begin(), b.labels.end());
+  return both;
+}
+
+TEST(RefitGain, IsWhatAFitToAllPhotosHasMore) {
+  const std::unique_ptr<Network> network = make_network(test::kTinyArchitecture, 2, /*seed=*/6);
+  const c10::NoGradGuard no_gradients;
+  const FeatureTable train = some_features(*network, "train");
+  FeatureTable validation = some_features(*network, "validation");
+  validation.labels[0] = 1 - validation.labels[0];
+  const HeadFitPhotos photos{.train = train, .validation = &validation};
+  const std::vector<HeadTrial> trials = fit_head(*network, photos);
+  const StateDict gain = refit_gain(*network, photos, trials);
+  ASSERT_EQ(gain.tensors.size(), 2U);
+  StateDict weights = network->state();
+  const StateDict before = weights;
+  add_refit_gain(weights, gain);
+  EXPECT_EQ(test::differing_tensors(before, weights), (std::vector<std::string>{"_fc.weight", "_fc.bias"}));
+  const FeatureTable both = joined(train, validation);
+  const LabelledFeatures data{.features = both.rows, .labels = at::tensor(both.labels, at::kLong), .classes = 2};
+  const auto chosen = std::find_if(trials.begin(), trials.end(), [](const HeadTrial& trial) { return trial.chosen; });
+  const LogisticFit fit = fit_logistic(data, chosen->penalty * feature_variance(both.rows));
+  network->load(weights, /*with_head=*/true);
+  // Both searches end within 1e-8 of a zero gradient; the weights are rounded to float32 twice.
+  EXPECT_TRUE(
+      test::tensors_close(network->head_tensor(ParameterRole::kWeight), fit.weight.to(at::kFloat), {.relative = 1e-5, .absolute = 1e-6}));
+  EXPECT_TRUE(
+      test::tensors_close(network->head_tensor(ParameterRole::kBias), fit.bias.to(at::kFloat), {.relative = 1e-5, .absolute = 1e-6}));
+}
+
 // ---- whole runs
 
 TrainOptions options_with(const std::filesystem::path& folder, const char* name, HeadInit init, int epochs) {

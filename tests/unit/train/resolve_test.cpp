@@ -229,6 +229,7 @@ TEST(Resolve, AutoIsTheDefaultAndStartsFromAFittedHead) {
   EXPECT_GT(r.weight_average, 0);
   EXPECT_GT(r.patience, 0);
   EXPECT_TRUE(r.choose_resize);
+  EXPECT_EQ(r.refit, Refit::kHead);
   Source squashed = source_of("resnet18");  // as Gluon's: it has seen whole photos already
   squashed.preprocessing.resize_mode = ResizeMode::kSquash;
   EXPECT_FALSE(resolve_options(options, squashed).choose_resize);
@@ -236,6 +237,21 @@ TEST(Resolve, AutoIsTheDefaultAndStartsFromAFittedHead) {
   EXPECT_FALSE(resolve_options(options, source_of("resnet18")).choose_resize);
   options.scratch = true;  // nothing to fit a head to
   EXPECT_EQ(resolve_options(options, source_of("resnet18")).head_init, HeadInit::kXavier);
+}
+
+TEST(Resolve, ARefitNeedsAFirstFit) {
+  TrainOptions options = valid_options();
+  options.recipe = Recipe::kFinetune;
+  const Source source = source_of("resnet18");
+  EXPECT_EQ(resolve_options(options, source).refit, Refit::kNone);
+  options.refit = Refit::kHead;
+  EXPECT_THROW(resolve_options(options, source), Error);
+  options.head_init = HeadInit::kProbe;
+  EXPECT_EQ(resolve_options(options, source).refit, Refit::kHead);
+  options.recipe = Recipe::kAuto;
+  options.head_init = HeadInit::kZero;
+  options.refit.reset();
+  EXPECT_EQ(resolve_options(options, source).refit, Refit::kNone);
 }
 
 TEST(Resolve, FrozenStagesAreNamedAsTheArchitectureNamesThem) {
