@@ -62,9 +62,9 @@ enum class HeadInit {
   kProbe,  // fitted to the training photos' features before the first step: logistic regression, its penalty chosen on the validation
            // photos
 };
-enum class HeadBias { kZero, kUniform };       // its bias: zero, or uniform within 1/sqrt(features), as PyTorch's Linear
-// What is done with the validation photos when training has ended. kHead needs HeadInit::kProbe, and photos that were set aside from those to
-// train on: those of a val/ folder are never learned from.
+enum class HeadBias { kZero, kUniform };  // its bias: zero, or uniform within 1/sqrt(features), as PyTorch's Linear
+// What is done with the validation photos when training has ended. kHead needs HeadInit::kProbe, and photos that were set aside from those
+// to train on: those of a val/ folder are never learned from.
 enum class Refit {
   kNone,
   kHead,  // the output layer learns from them too: it is changed as a second fit, to both, differs from the first. Figures and temperature

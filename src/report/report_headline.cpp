@@ -121,11 +121,12 @@ std::string head_section(const ReportContext& context) {
       result.head_trials.size() > 1 ? "Of these penalties on its weights, the one with the lowest loss on the validation photos was taken."
                                     : "";
   const std::string refit =
-      result.refitted ? fmt::format("<p class=\"soft\">Once the model was scored, the layer learned from the {} as well: it was changed as a "
-                                    "fit to these and the training photos differs from the one to the training photos alone. The validation "
-                                    "figures and the temperature are of the model before that, which had not seen them; test figures are of "
-                                    "the model as it is in the file.</p>",
-                                    counted(result.validation.metrics.photos, "validation photo", "validation photos"))
+      result.refitted ? fmt::format(
+                            "<p class=\"soft\">Once the model was scored, the layer learned from the {} as well: it was changed as a "
+                            "fit to these and the training photos differs from the one to the training photos alone. The validation "
+                            "figures and the temperature are of the model before that, which had not seen them; test figures are of "
+                            "the model as it is in the file.</p>",
+                            counted(result.validation.metrics.photos, "validation photo", "validation photos"))
                       : "";
   return section("head", "Output layer",
                  fmt::format("<p class=\"soft\">Fitted to the features that the source network computes of the training photos: a "

@@ -1,10 +1,10 @@
 // checkpoint.safetensors: everything that a run needs to go on, in one atomic file.
 //
 // Tensors "model.*" (published names), "optimizer.*", "average.*" where weights are averaged and, when the best epoch is not the weights of
-// "model.*", "best.*"; "refit.*" where a refit of the output layer is due at the end. Metadata: format, the run so far (options, history, best epoch, seed, data fingerprint, skipped photos) and the
-// position in it. Random draws are counter-based and the learning rate is a function of the position, so neither has state of its own.
-// docs/decisions/0003-checkpoints.md. Thread-safety: free functions on different paths. Errors: kFile (disk), kModel (damaged, or not a
-// checkpoint).
+// "model.*", "best.*"; "refit.*" where a refit of the output layer is due at the end. Metadata: format, the run so far (options, history,
+// best epoch, seed, data fingerprint, skipped photos) and the position in it. Random draws are counter-based and the learning rate is a
+// function of the position, so neither has state of its own. docs/decisions/0003-checkpoints.md. Thread-safety: free functions on different
+// paths. Errors: kFile (disk), kModel (damaged, or not a checkpoint).
 #pragma once
 
 #include <cstdint>

@@ -195,9 +195,9 @@ void plan_refit(Run& run) {
   const Features features = features_of(run, run.catalog);
   const std::size_t photos = features.validation.labels.size();
   if (photos == 0 || photos > kManyPhotos || !run.group.leads()) return;
-  run.state.refit = refit_gain(*run.network,
-                               {.train = features.train, .validation = &features.validation, .class_weights = weights_of_classes(run)},
-                               run.state.progress.head_trials);
+  run.state.refit =
+      refit_gain(*run.network, {.train = features.train, .validation = &features.validation, .class_weights = weights_of_classes(run)},
+                 run.state.progress.head_trials);
 }
 
 void fit_asked_head(Run& run) {

@@ -176,19 +176,18 @@ void score_best(Run& run, const LogSink& log) {
   result.temperature = 1;
   run.folder.save_model(run.state, run.state.best);
   run.best_unsaved = false;
-  ScoreSplit score = scorer(run);
+  const ScoreSplit score = scorer(run);
   Evaluation validation = score_split(run, score, Split::kValidation);
   const double temperature = run.options().score == EpochScore::kValidation ? fit_temperature(validation.photos) : 1;
   apply_temperature(validation, temperature);
-  if (!run.state.refit.tensors.empty()) {
+  result.refitted = !run.state.refit.tensors.empty();
+  if (result.refitted) {
     add_refit_gain(run.state.best, run.state.refit);
-    result.refitted = true;
     run.folder.save_model(run.state, run.state.best);
-    score = scorer(run);
   }
   if (!run.catalog.test.empty()) {
     try {
-      result.test = score_split(run, score, Split::kTest);
+      result.test = score_split(run, result.refitted ? scorer(run) : score, Split::kTest);
       apply_temperature(*result.test, temperature);
       add_unreadable(result.unreadable, result.test->unreadable);
     } catch (const Error& error) {

@@ -330,7 +330,7 @@ TEST(RunJson, KeepsNanAndInfinityAndARunUnderWay) {
 
 TEST(RunJson, NamesTheVersionsItWasWrittenWith) {
   const auto json = ordered_json::parse(run_to_json(test::fake_result({})));
-  EXPECT_EQ(json["format"], 7);
+  EXPECT_EQ(json["format"], 8);
   EXPECT_FALSE(json["headstart_version"].get<std::string>().empty());
   EXPECT_FALSE(json["libtorch_version"].get<std::string>().empty());
 }

@@ -168,7 +168,8 @@ TEST(Auto, PhotosOfAValidationFolderAreNeverLearnedFrom) {
   without.out = folder / "without";
   without.refit = Refit::kNone;
   train(without);
-  EXPECT_EQ(test::differing_tensors(test::read_model_tensors(options.out), test::read_model_tensors(without.out)), std::vector<std::string>());
+  EXPECT_EQ(test::differing_tensors(test::read_model_tensors(options.out), test::read_model_tensors(without.out)),
+            std::vector<std::string>());
 }
 
 TEST(Auto, EndsWhenNothingGetsBetterForAWhile) {
