@@ -127,57 +127,62 @@ void prepare(Run& run) {
   }
 }
 
-using ScoreSplit = std::function<Evaluation(Split split, const EvaluateOptions& options)>;
-
 // The model file as it is shipped, in float32 as `headstart eval` does.
-ScoreSplit score_by_model_file(const Run& run) {
-  const auto classifier = std::make_shared<const Classifier>(
-      Classifier::open(run.folder.model_file(), {.device = run.options().device, .threads = run.options().threads}));
-  return [&run, classifier](Split split, const EvaluateOptions& options) { return evaluate(*classifier, run.catalog, split, options); };
+Evaluation score_by_model_file(const Run& run, Split split, const EvaluateOptions& options) {
+  const Classifier classifier =
+      Classifier::open(run.folder.model_file(), {.device = run.options().device, .threads = run.options().threads});
+  return evaluate(classifier, run.catalog, split, options);
 }
 
 // The same answers with the recipe head, whose backbone is the source's: the features of photos are those that other runs share.
-ScoreSplit score_by_features(Run& run) {
+Evaluation score_by_features(Run& run, Split split, const EvaluateOptions& options) {
   run.network->load(run.state.best, /*with_head=*/true);
-  return [&run](Split split, const EvaluateOptions& options) {
-    ResolvedOptions shipped = run.options();
-    shipped.precision = Precision::kFloat32;
-    const std::vector<Sample>& samples = run.catalog.samples(split);
-    std::int64_t done = 0;
-    const auto advance = [&](std::int64_t photos) { options.on_progress(done += photos, std::ssize(samples)); };
-    const FeatureTable table = run.shared->impl().features.table(*run.network, run.catalog, split, shipped,
-                                                                 {.advance = advance, .should_stop = options.should_stop}, run.group);
-    Evaluation evaluation{
-        .metrics = {}, .photos = score_features(*run.network, table, samples, options.batch_size), .unreadable = table.unreadable};
-    if (evaluation.photos.empty()) {
-      throw Error(ErrorCategory::kData, fmt::format("none of the {} {} photos could be read", samples.size(), to_string(split)));
-    }
-    evaluation.metrics = compute_metrics(evaluation.photos, static_cast<int>(run.catalog.classes.size()));
-    return evaluation;
-  };
+  ResolvedOptions shipped = run.options();
+  shipped.precision = Precision::kFloat32;
+  const std::vector<Sample>& samples = run.catalog.samples(split);
+  std::int64_t done = 0;
+  const auto advance = [&](std::int64_t photos) { options.on_progress(done += photos, std::ssize(samples)); };
+  const FeatureTable table = run.shared->impl().features.table(*run.network, run.catalog, split, shipped,
+                                                               {.advance = advance, .should_stop = options.should_stop}, run.group);
+  Evaluation evaluation{
+      .metrics = {}, .photos = score_features(*run.network, table, samples, options.batch_size), .unreadable = table.unreadable};
+  if (evaluation.photos.empty()) {
+    throw Error(ErrorCategory::kData, fmt::format("none of the {} {} photos could be read", samples.size(), to_string(split)));
+  }
+  evaluation.metrics = compute_metrics(evaluation.photos, static_cast<int>(run.catalog.classes.size()));
+  return evaluation;
 }
 
-Evaluation score_split(const Run& run, const ScoreSplit& score, Split split) {
+// A split scored with the weights in run.state.best, which the model file holds.
+Evaluation score_shipped(Run& run, Split split) {
   const Stage stage = split == Split::kTest ? Stage::kTest : Stage::kValidate;
   const auto on_progress = [&](std::int64_t done, std::int64_t total) {
     if (run.callbacks.on_stage) run.callbacks.on_stage(stage, done, total);
   };
-  return score(split, {.on_progress = on_progress, .should_stop = run.callbacks.should_stop});
+  const EvaluateOptions options{.on_progress = on_progress, .should_stop = run.callbacks.should_stop};
+  return run.options().recipe == Recipe::kHead ? score_by_features(run, split, options) : score_by_model_file(run, split, options);
 }
 
-// The weights in run.state.best, once they are in the model file.
-ScoreSplit scorer(Run& run) { return run.options().recipe == Recipe::kHead ? score_by_features(run) : score_by_model_file(run); }
+// The test photos are seen here for the first and only time.
+std::optional<Evaluation> test_shipped(Run& run, const LogSink& log) {
+  if (run.catalog.test.empty()) return std::nullopt;
+  try {
+    return score_shipped(run, Split::kTest);
+  } catch (const Error& error) {
+    if (error.category() != ErrorCategory::kData) throw;
+    if (log) log(LogLevel::kWarning, error.what());
+    return std::nullopt;
+  }
+}
 
-// The model's final figures; the test photos are seen here for the first and only time, by the weights that are shipped. A model file that
-// an earlier sitting finished holds a temperature already: it is written anew without one, as what is scored must be what the temperature
-// is fitted to.
+// The model's final figures: the validation photos', what these teach, the test photos'. A model file that an earlier sitting finished
+// holds a temperature already: it is written anew without one, as what is scored must be what the temperature is fitted to.
 void score_best(Run& run, const LogSink& log) {
   TrainResult& result = run.state.progress;
   result.temperature = 1;
   run.folder.save_model(run.state, run.state.best);
   run.best_unsaved = false;
-  const ScoreSplit score = scorer(run);
-  Evaluation validation = score_split(run, score, Split::kValidation);
+  Evaluation validation = score_shipped(run, Split::kValidation);
   const double temperature = run.options().score == EpochScore::kValidation ? fit_temperature(validation.photos) : 1;
   apply_temperature(validation, temperature);
   result.refitted = !run.state.refit.tensors.empty();
@@ -185,15 +190,10 @@ void score_best(Run& run, const LogSink& log) {
     add_refit_gain(run.state.best, run.state.refit);
     run.folder.save_model(run.state, run.state.best);
   }
-  if (!run.catalog.test.empty()) {
-    try {
-      result.test = score_split(run, result.refitted ? scorer(run) : score, Split::kTest);
-      apply_temperature(*result.test, temperature);
-      add_unreadable(result.unreadable, result.test->unreadable);
-    } catch (const Error& error) {
-      if (error.category() != ErrorCategory::kData) throw;
-      if (log) log(LogLevel::kWarning, error.what());
-    }
+  result.test = test_shipped(run, log);
+  if (result.test) {
+    apply_temperature(*result.test, temperature);
+    add_unreadable(result.unreadable, result.test->unreadable);
   }
   result.temperature = temperature;
   result.validation = std::move(validation);
