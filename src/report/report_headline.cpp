@@ -122,10 +122,9 @@ std::string head_section(const ReportContext& context) {
                                     : "";
   const std::string refit =
       result.refitted ? fmt::format(
-                            "<p class=\"soft\">Once the model was scored, the layer learned from the {} as well: it was changed as a "
-                            "fit to these and the training photos differs from the one to the training photos alone. The validation "
-                            "figures and the temperature are of the model before that, which had not seen them; test figures are of "
-                            "the model as it is in the file.</p>",
+                            "<p class=\"soft\">Once the model was scored, the layer learned from the {} as well, by a second fit to "
+                            "these and the training photos. The validation figures and the temperature are those from before, when "
+                            "it had not seen them; test figures are of the model in the file.</p>",
                             counted(result.validation.metrics.photos, "validation photo", "validation photos"))
                       : "";
   return section("head", "Output layer",
