@@ -30,9 +30,11 @@ namespace headstart {
 // A recipe is a set of defaults (recipe_defaults); any of them can be overridden.
 enum class Recipe {
   // The head first, as kHead fits it: to photos as the source model sees them (centre cropped) and to whole photos squashed into its
-  // square, of which the one with the lower validation loss is kept, unless the preprocessing is given. Then all layers from there, gently
+  // square or a larger one, of which the one with the lowest cross-validated loss is kept, unless the preprocessing is given. Then all
+  // layers from there, gently
   // (the deeper a stage the higher its rate), the weights averaged over the steps, for as long as the validation photos say that it pays.
-  // Where there are too few of them to say so (kFewestToJudge) or nothing is left to gain, the head is the model.
+  // Where there are too few of them to say so (kFewestToJudge) or nothing is left to gain, the head is the model. In the end the head
+  // learns from the validation photos too (Refit::kHead).
   kAuto,
   kFinetune,  // all layers; the head at head_lr_multiplier times the backbone's learning rate; warm-up, then cosine to zero
   // Backbone frozen and in evaluation mode, its features computed once; only the output layer is new. It is fitted to the features
@@ -63,8 +65,9 @@ enum class HeadInit {
            // photos
 };
 enum class HeadBias { kZero, kUniform };  // its bias: zero, or uniform within 1/sqrt(features), as PyTorch's Linear
-// What is done with the validation photos when training has ended. kHead needs HeadInit::kProbe, and photos that were set aside from those
-// to train on: those of a val/ folder are never learned from.
+// What is done with the validation photos when training has ended. kHead needs Recipe::kAuto or kHead with HeadInit::kProbe. Nothing is
+// done where they were not set aside from those to train on (a val/ folder, EpochScore::kTest), where they are more than 4,000 (they would
+// add little), and with `views`: TrainResult::refitted tells.
 enum class Refit {
   kNone,
   kHead,  // the output layer learns from them too: it is changed as a second fit, to both, differs from the first. Figures and temperature

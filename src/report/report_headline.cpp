@@ -26,7 +26,8 @@ std::string accuracy_figure(const ReportContext& context) {
   const Interval& interval = metrics.top1_interval;
   const std::string sentence =
       fmt::format("{} of {} right. With 95% confidence the true accuracy lies between {} and {}.", human_count(right_photos(metrics)),
-                  counted(metrics.photos, "photo", "photos"), html_percent(interval.low), html_percent(interval.high));
+                  counted(metrics.photos, "photo", "photos"), html_percent(interval.low), html_percent(interval.high)) +
+      (context.result.refitted && !context.result.test ? " This is before the output layer learned from these photos too." : "");
   return fmt::format(
       "<div><div class=\"label\">Accuracy on the {} photos</div><div class=\"figure\">{}</div>"
       "<div class=\"interval\" role=\"img\" aria-label=\"95% interval from {} to {}\">"

@@ -188,10 +188,11 @@ void leave_out_steps(Run& run) {
   if (of_rank_0(run.group, steps) < kWarmSteps + kTimedSteps) run.state.progress.planned_steps = 0;
 }
 
-// The validation photos are a fifth of all that is known: they show how good the model is, and are then learned from. For the fine-tuned
-// model, too, the layer's change is that of the first fit: which weights the steps change by how much hardly depends on it.
+// The validation photos are a fifth of all that is known: they show how good the model is, and are then learned from. A fine-tuned model
+// gets the same change: how gentle steps move the weights hardly depends on the first fit. Not with augmented views, where a photo of one
+// view would count for little beside those of many.
 void plan_refit(Run& run) {
-  if (run.options().refit == Refit::kNone || !run.catalog.validation_was_split_off) return;
+  if (run.options().refit == Refit::kNone || run.options().views > 0 || !run.catalog.validation_was_split_off) return;
   const Features features = features_of(run, run.catalog);
   const std::size_t photos = features.validation.labels.size();
   if (photos == 0 || photos > kManyPhotos || !run.group.leads()) return;

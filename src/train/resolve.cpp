@@ -128,10 +128,14 @@ void check_scoring(const ResolvedOptions& r) {
               "training: with score test, keep must be last: the best epoch would be chosen by the photos that it is judged on");
 }
 
-// What a second fit changes is told from the first.
+// What a second fit changes is told from the first, and suits weights that are still near those of the first.
 void check_refit(const ResolvedOptions& r) {
-  if (r.refit == Refit::kNone || r.head_init == HeadInit::kProbe) return;
-  throw Error(ErrorCategory::kUsage, "training: option refit needs head_init probe, whose fit it does again: add that, or leave it out");
+  const bool is_near = r.recipe == Recipe::kAuto || r.recipe == Recipe::kHead;
+  if (r.refit == Refit::kNone || (is_near && r.head_init == HeadInit::kProbe)) return;
+  throw Error(
+      ErrorCategory::kUsage,
+      "training: option refit needs the recipe auto or head with head_init probe, whose fit it does again: choose these, or leave it "
+      "out");
 }
 
 // Throws where the architecture has no stage of that name.

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -135,6 +136,9 @@ std::filesystem::path default_folder(const State& wanted, const TrainOptions& as
 void check(const SweepOptions& options) {
   const auto refuse = [](const std::string& why) { throw Error(ErrorCategory::kUsage, "sweep: " + why); };
   if (options.axes.empty() || options.cases.empty()) refuse("there is nothing to vary: name an option and its values");
+  if (std::ranges::any_of(options.axes, [](const SweepAxis& axis) { return axis.name == "refit"; })) {
+    refuse("option refit cannot be varied: the validation figures, which choose, are from before it");
+  }
   if (options.seeds < 1) refuse(fmt::format("seeds must be at least 1, but is {}", options.seeds));
   for (const SweepCase& one : options.cases) {
     if (one.values.size() != options.axes.size()) refuse("every case needs a value of each axis");

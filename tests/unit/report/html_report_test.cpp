@@ -116,6 +116,9 @@ TEST(HtmlReport, SaysThatTheFileHasLearnedFromTheValidationPhotosToo) {
   const std::string html = html_report(result, "");
   EXPECT_TRUE(is_well_nested(html));
   EXPECT_TRUE(contains(html, "the layer learned from the 80 validation photos as well"));
+  EXPECT_FALSE(contains(html, "This is before the output layer"));
+  result.test.reset();
+  EXPECT_TRUE(contains(html_report(result, ""), "This is before the output layer learned from these photos too."));
 }
 
 TEST(HtmlReport, EscapesHostileNames) {

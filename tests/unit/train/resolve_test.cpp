@@ -247,6 +247,8 @@ TEST(Resolve, ARefitNeedsAFirstFit) {
   options.refit = Refit::kHead;
   EXPECT_THROW(resolve_options(options, source), Error);
   options.head_init = HeadInit::kProbe;
+  EXPECT_THROW(resolve_options(options, source), Error);
+  options.recipe = Recipe::kHead;
   EXPECT_EQ(resolve_options(options, source).refit, Refit::kHead);
   options.recipe = Recipe::kAuto;
   options.head_init = HeadInit::kZero;

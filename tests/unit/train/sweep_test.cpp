@@ -188,6 +188,8 @@ TEST(Sweep, NeverChoosesByTestPhotos) {
   options.cases[0].options.score = EpochScore::kTest;
   options.cases[0].options.keep = Keep::kLast;
   expect_contains(message_of(ErrorCategory::kUsage, [&] { sweep(options); }), "score must be validation");
+  options.axes[0].name = "refit";
+  expect_contains(message_of(ErrorCategory::kUsage, [&] { sweep(options); }), "refit cannot be varied");
   options.cases.clear();
   expect_contains(message_of(ErrorCategory::kUsage, [&] { sweep(options); }), "nothing to vary");
 }
