@@ -45,6 +45,11 @@ at::Tensor weights_of_classes(const Run& run) {
   return at::tensor(class_weights(run.catalog.train, static_cast<int>(run.catalog.classes.size())));
 }
 
+// `features` must outlive it.
+HeadFitPhotos all_photos(const Run& run, const Features& features) {
+  return {.train = features.train, .validation = &features.validation, .class_weights = weights_of_classes(run)};
+}
+
 Metrics metrics_of(const Run& run, Split split, const FeatureTable& table) {
   const std::vector<ScoredPhoto> photos =
       score_features(*run.network, table, run.catalog.samples(split), std::max<std::int64_t>(std::ssize(table.labels), 1));
@@ -94,9 +99,9 @@ Features fit_whole_head(Run& run) {
   check_unreadable(features.validation.unreadable, run.catalog.validation.size(), Split::kValidation, run.options());
   const bool may_choose = run.options().score == EpochScore::kValidation;
   TrainResult& progress = run.state.progress;
-  progress.head_trials = fit_head(
-      *run.network,
-      {.train = features.train, .validation = may_choose ? &features.validation : nullptr, .class_weights = weights_of_classes(run)});
+  HeadFitPhotos photos = all_photos(run, features);
+  if (!may_choose) photos.validation = nullptr;
+  progress.head_trials = fit_head(*run.network, photos);
   share_weights(run);
   const Metrics on_train = metrics_of(run, Split::kTrain, features.train),
                 held_out = metrics_of(run, Split::kValidation, features.validation);
@@ -140,9 +145,7 @@ LogisticScore judge_view(const Run& run, const Features& features) {
   if (run.options().views > 0 || features.validation.labels.size() > kManyPhotos) {
     return {.loss = progress.start->validation_loss, .top1 = progress.start->validation_top1};
   }
-  return cross_validate_head(*run.network,
-                             {.train = features.train, .validation = &features.validation, .class_weights = weights_of_classes(run)},
-                             progress.head_trials);
+  return cross_validate_head(*run.network, all_photos(run, features), progress.head_trials);
 }
 
 // The layer fitted to photos in each of these views: which of them suits the photos best is a matter of the photos, and costs a pass over
@@ -196,9 +199,7 @@ void plan_refit(Run& run) {
   const Features features = features_of(run, run.catalog);
   const std::size_t photos = features.validation.labels.size();
   if (photos == 0 || photos > kManyPhotos || !run.group.leads()) return;
-  run.state.refit =
-      refit_gain(*run.network, {.train = features.train, .validation = &features.validation, .class_weights = weights_of_classes(run)},
-                 run.state.progress.head_trials);
+  run.state.refit = refit_gain(*run.network, all_photos(run, features), run.state.progress.head_trials);
 }
 
 void fit_asked_head(Run& run) {

@@ -149,24 +149,13 @@ TEST(Auto, TheRefitLearnsFromTheValidationPhotosOnceTheyWereScored) {
   EXPECT_LT(evaluate(shipped, catalog, Split::kValidation).metrics.mean_loss, refit_head_result.validation.metrics.mean_loss);
 }
 
-// Every second photo of a class goes to the folder `second`, the others to train/.
-std::filesystem::path split_in_two(const std::filesystem::path& photos, const std::filesystem::path& to, const char* second) {
-  for (const char* const name : {"class_0", "class_1"}) {
-    int kept = 0;
-    for (const char* const split : {"train", second}) std::filesystem::create_directories(to / split / name);
-    for (const auto& file : std::filesystem::directory_iterator(photos / name)) {
-      std::filesystem::copy_file(file.path(), to / (++kept % 2 == 0 ? second : "train") / name / file.path().filename());
-    }
-  }
-  return to;
-}
-
 TEST(Auto, TestFiguresAreOfTheFileWithItsRefit) {
   const test::TempDir folder;
+  test::make_tiny_dataset(folder / "photos/train", 2, 25);
+  swap_some(folder / "photos/train");
+  test::make_tiny_dataset(folder / "photos/test", 2, 25, /*seed=*/9);
   for (const Recipe recipe : {Recipe::kAuto, Recipe::kHead}) {
     TrainOptions options = auto_options(folder.path(), recipe == Recipe::kAuto ? "auto" : "head");
-    const std::filesystem::path split = folder / "split";
-    options.photos = std::filesystem::exists(split) ? split : split_in_two(options.photos, split, "test");
     options.recipe = recipe;
     options.refit = Refit::kHead;
     options.lr.reset();
@@ -183,9 +172,10 @@ TEST(Auto, TestFiguresAreOfTheFileWithItsRefit) {
 
 TEST(Auto, PhotosOfAValidationFolderAreNeverLearnedFrom) {
   const test::TempDir folder;
+  test::make_tiny_dataset(folder / "photos/train", 2, 25);
+  test::make_tiny_dataset(folder / "photos/val", 2, 25, /*seed=*/9);
   TrainOptions options = auto_options(folder.path(), "whole");
   options.epochs = 0;
-  options.photos = split_in_two(options.photos, folder / "split", "val");
   ASSERT_FALSE(train(options).refitted);
   TrainOptions without = options;
   without.out = folder / "without";
