@@ -31,10 +31,9 @@ namespace headstart {
 enum class Recipe {
   // The head first, as kHead fits it: to photos as the source model sees them (centre cropped) and to whole photos squashed into its
   // square or a larger one, of which the one with the lowest cross-validated loss is kept, unless the preprocessing is given. Then all
-  // layers from there, gently
-  // (the deeper a stage the higher its rate), the weights averaged over the steps, for as long as the validation photos say that it pays.
-  // Where there are too few of them to say so (kFewestToJudge) or nothing is left to gain, the head is the model. In the end the head
-  // learns from the validation photos too (Refit::kHead).
+  // layers from there, gently (the deeper a stage the higher its rate), the weights averaged over the steps, for as long as the validation
+  // photos say that it pays. Where there are too few of them to say so (kFewestToJudge) or nothing is left to gain, the head is the model.
+  // In the end the head learns from the validation photos too (Refit::kHead).
   kAuto,
   kFinetune,  // all layers; the head at head_lr_multiplier times the backbone's learning rate; warm-up, then cosine to zero
   // Backbone frozen and in evaluation mode, its features computed once; only the output layer is new. It is fitted to the features
