@@ -5,6 +5,7 @@
 
 #include "model/depthwise.h"
 #include "model/fused_convolution.h"
+#include "model/winograd.h"
 
 namespace headstart {
 namespace {
@@ -34,6 +35,7 @@ FoldedWeights::FoldedWeights(std::span<const ConvolutionNorm> layers, at::Scalar
     Layer ready{.weight = folded.weight.to(dtype).contiguous(at::MemoryFormat::ChannelsLast),
                 .bias = folded.bias.to(dtype),
                 .shape = layer.convolution.shape};
+    if (dtype == at::kBFloat16 && ready.weight.is_cpu() && suits_winograd(ready.shape)) ready.transformed = winograd_weight(folded.weight);
     ready.packed = can_pack(ready.weight, ready.shape);
     if (ready.packed) {
       const std::int64_t side = ready.shape.kernel / 2;
@@ -46,6 +48,9 @@ FoldedWeights::FoldedWeights(std::span<const ConvolutionNorm> layers, at::Scalar
 
 at::Tensor FoldedWeights::run(std::size_t place, const at::Tensor& x, Activation activation, const at::Tensor& added) const {
   const Layer& layer = layers_[place];
+  if (layer.transformed.defined() && can_convolve_winograd(x, layer.shape)) {
+    return winograd_convolve_transformed(x, layer.transformed, layer.bias, added, activation);
+  }
   if (!layer.packed) return convolve(x, layer.weight, layer.bias, layer.shape, activation, added);
   return convolve_in_one_pass(pad(x, layer.shape), layer.weight, layer.bias, added, layer.shape, activation);
 }

@@ -37,6 +37,7 @@ class FoldedWeights {
  private:
   struct Layer {
     at::Tensor weight, bias;
+    at::Tensor transformed;  // the weight as model/winograd.h takes it; undefined where the shape does not suit
     ConvolutionShape shape;
     bool packed = false;
   };

@@ -14,6 +14,7 @@
 #include "model/folding.h"
 #include "model/fused_convolution.h"
 #include "model/fused_norm.h"
+#include "model/winograd.h"
 
 namespace headstart {
 namespace {
@@ -135,6 +136,7 @@ Clamp clamp_of(Activation activation) {
 
 at::Tensor convolve(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const ConvolutionShape& shape,
                     Activation activation, const at::Tensor& added) {
+  if (can_convolve_winograd(x, shape)) return winograd_convolve(x, weight, bias, added, activation);
   at::Tensor y;
   if (can_convolve_depthwise(x, shape)) {
     if (!added.defined()) return depthwise_convolve(x, weight, bias, shape, activation);
