@@ -10,6 +10,8 @@
 #include <optional>
 
 #include "model/bfloat16_bits.h"
+#include "model/depthwise_kernels.h"
+#include "model/norm_statistics.h"
 #include "model/parallel.h"
 #include "model/winograd_kernels.h"
 
@@ -172,6 +174,17 @@ at::Tensor weight_gradient(const at::Tensor& x, const at::Tensor& dy) {
   return result;
 }
 
+// By channel, float32 [C].
+at::Tensor channel_sums(const at::Tensor& dy) {
+  const Chunks chunks(dy);
+  const at::Tensor sums = at::zeros({static_cast<std::int64_t>(chunks.count), dy.size(1)}, at::kFloat);
+  auto* const into = sums.mutable_data_ptr<float>();
+  chunks.for_each([&](std::size_t chunk, std::size_t first, Rows rows) {
+    add_columns(bits(dy) + first, rows.count, rows.channels, into + chunk * rows.channels);
+  });
+  return sums.sum(0, /*keepdim=*/false, at::kDouble).to(at::kFloat);
+}
+
 // The arguments of forward with gradients, in their order.
 enum Argument : std::size_t { kX, kWeight, kBias, kAdded, kAll = 5 };
 
@@ -209,7 +222,7 @@ struct WinogradFunction : torch::autograd::Function<WinogradFunction> {
     if (context->needs_input_grad(kWeight))
       result[kWeight] = weight_gradient(x, dy).to(static_cast<at::ScalarType>(data["weight_type"].toInt()));
     if (data.count("bias_type") > 0 && context->needs_input_grad(kBias)) {
-      result[kBias] = dy.sum({0, 2, 3}, /*keepdim=*/false, at::kFloat).to(static_cast<at::ScalarType>(data["bias_type"].toInt()));
+      result[kBias] = channel_sums(dy).to(static_cast<at::ScalarType>(data["bias_type"].toInt()));
     }
     if (data["added"].toBool()) result[kAdded] = dy;
     return result;
