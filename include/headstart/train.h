@@ -64,9 +64,9 @@ enum class HeadInit {
            // photos
 };
 enum class HeadBias { kZero, kUniform };  // its bias: zero, or uniform within 1/sqrt(features), as PyTorch's Linear
-// What is done with the validation photos when training has ended. kHead needs Recipe::kAuto or kHead with HeadInit::kProbe. Nothing is
-// done where they were not set aside from those to train on (a val/ folder, EpochScore::kTest), where they are more than 4,000 (they would
-// add little), and with `views`: TrainResult::refitted tells.
+// What is done with the validation photos when training has ended. kHead needs Recipe::kAuto or kHead with HeadInit::kProbe,
+// EpochScore::kValidation and no `views`. Nothing is done where they were not set aside from those to train on (a val/ folder), and where
+// they are more than 4,000 (they would add little): TrainResult::refitted tells.
 enum class Refit {
   kNone,
   kHead,  // the output layer learns from them too: it is changed as a second fit, to both, differs from the first. Figures and temperature

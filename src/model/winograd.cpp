@@ -125,11 +125,10 @@ at::Tensor output(const at::Tensor& x, const at::Tensor& kernels, const TileEnd&
   return y;
 }
 
-// float32 [out, in, 3, 3].
+// float32 [out, in, 3, 3]. By turns of so many tiles that what is transformed stays in the third-level cache until it is multiplied.
 at::Tensor weight_gradient(const at::Tensor& x, const at::Tensor& dy) {
-  constexpr std::size_t kBytes = std::size_t{32}
-                                 << 20;  // of transformed inputs and gradients at once, so that they stay in the third-level cache
-  constexpr std::size_t kDepth = 512;    // of a product
+  constexpr std::size_t kBytes = std::size_t{32} << 20;  // of a turn
+  constexpr std::size_t kDepth = 512;                    // of a product
   const TileGrid grid = grid_of(x), out_grid = grid_of(dy);
   const std::size_t in = grid.channels, out = out_grid.channels, slices = out / kWinogradChannels;
   const std::size_t runs_all = (grid.tiles() + kTileRun - 1) / kTileRun;

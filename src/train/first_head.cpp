@@ -192,10 +192,9 @@ void leave_out_steps(Run& run) {
 }
 
 // The validation photos are a fifth of all that is known: they show how good the model is, and are then learned from. A fine-tuned model
-// gets the same change: how gentle steps move the weights hardly depends on the first fit. Not with augmented views, where a photo of one
-// view would count for little beside those of many.
+// gets the same change: how gentle steps move the weights hardly depends on the first fit.
 void plan_refit(Run& run) {
-  if (run.options().refit == Refit::kNone || run.options().views > 0 || !run.catalog.validation_was_split_off) return;
+  if (run.options().refit == Refit::kNone || !run.catalog.validation_was_split_off) return;
   const Features features = features_of(run, run.catalog);
   const std::size_t photos = features.validation.labels.size();
   if (photos == 0 || photos > kManyPhotos || !run.group.leads()) return;

@@ -128,14 +128,21 @@ void check_scoring(const ResolvedOptions& r) {
               "training: with score test, keep must be last: the best epoch would be chosen by the photos that it is judged on");
 }
 
-// What a second fit changes is told from the first, and suits weights that are still near those of the first.
-void check_refit(const ResolvedOptions& r) {
+// What a second fit changes is told from the first, and suits weights that are still near those of the first. Where heads are fitted to
+// augmented views, a validation photo's one view would count for little beside those of many; where test photos are scored, there are none.
+bool can_refit(const ResolvedOptions& r) {
   const bool is_near = r.recipe == Recipe::kAuto || r.recipe == Recipe::kHead;
-  if (r.refit == Refit::kNone || (is_near && r.head_init == HeadInit::kProbe)) return;
-  throw Error(
-      ErrorCategory::kUsage,
-      "training: option refit needs the recipe auto or head with head_init probe, whose fit it does again: choose these, or leave it "
-      "out");
+  return is_near && r.head_init == HeadInit::kProbe && r.views == 0 && r.score == EpochScore::kValidation;
+}
+
+Refit resolved_refit(const ResolvedOptions& r, std::optional<Refit> asked, Refit by_default) {
+  if (asked.value_or(Refit::kNone) == Refit::kHead && !can_refit(r)) {
+    throw Error(
+        ErrorCategory::kUsage,
+        "training: option refit needs the recipe auto or head with head_init probe, whose fit it does again, score validation and no "
+        "views: choose these, or leave it out");
+  }
+  return can_refit(r) ? asked.value_or(by_default) : Refit::kNone;
 }
 
 // Throws where the architecture has no stage of that name.
@@ -319,17 +326,16 @@ ResolvedOptions resolve_options(const TrainOptions& options, const Source& sourc
   r.head_class = options.head_class;
   const bool drawn_head = r.head_init == HeadInit::kXavier || r.head_init == HeadInit::kZero;
   r.head_bias = drawn_head ? options.head_bias.value_or(defaults.head_bias) : HeadBias::kZero;
-  r.refit = options.refit.value_or(r.head_init == HeadInit::kProbe ? defaults.refit : Refit::kNone);
   r.keep = options.keep.value_or(defaults.keep);
   r.score = options.score.value_or(defaults.score);
   check_scoring(r);
-  check_refit(r);
   r.label_smoothing = options.label_smoothing;
   r.imbalance = options.imbalance;
   r.batch_norm = options.batch_norm.value_or(defaults.batch_norm);
   r.freeze_until = options.freeze_until;
   check_stage(r, *source.architecture);
   r.views = options.views.value_or(0);
+  r.refit = resolved_refit(r, options.refit, defaults.refit);
   r.sync_batch_norm = options.sync_batch_norm;
   r.processes = options.distributed ? options.distributed->world_size : 1;
   check_group(r);

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "equal_runs.h"
 #include "headstart/train.h"
 #include "support/errors.h"
 #include "support/temp_dir.h"
@@ -210,6 +211,29 @@ TEST(Auto, GoesOnWhereItWasStoppedWithTheSameAverages) {
   test::message_of(ErrorCategory::kInterrupted, [&] { train(parts, callbacks); });
   resume_training({.run = parts.out});
   EXPECT_EQ(test::differing_tensors(test::read_model_tensors(whole.out), test::read_model_tensors(parts.out)), std::vector<std::string>());
+}
+
+// The refit is in the model file by then, and must not be added to it once more.
+TEST(Auto, GoesOnWhereItWasStoppedAmongTheTestPhotos) {
+  const test::TempDir folder;
+  test::make_tiny_dataset(folder / "photos/train", 2, 25);
+  swap_some(folder / "photos/train");
+  test::make_tiny_dataset(folder / "photos/test", 2, 25, /*seed=*/9);
+  const auto options_of = [&](const char* name) {
+    TrainOptions options = auto_options(folder.path(), name);
+    options.refit = Refit::kHead;
+    options.epochs = 1;
+    return options;
+  };
+  const TrainOptions whole = options_of("whole"), parts = options_of("parts");
+  EXPECT_TRUE(train(whole).refitted);
+  std::atomic<bool> tests = false;
+  TrainCallbacks callbacks;
+  callbacks.on_stage = [&](Stage stage, std::int64_t, std::int64_t) { tests = tests || stage == Stage::kTest; };
+  callbacks.should_stop = [&] { return tests.load(); };
+  test::message_of(ErrorCategory::kInterrupted, [&] { train(parts, callbacks); });
+  resume_training({.run = parts.out});
+  test::expect_equal_runs(parts.out, whole.out);
 }
 
 TEST(Auto, ABudgetEndsTheRunAndPlansItsSteps) {

@@ -250,9 +250,21 @@ TEST(Resolve, ARefitNeedsAFirstFit) {
   EXPECT_THROW(resolve_options(options, source), Error);
   options.recipe = Recipe::kHead;
   EXPECT_EQ(resolve_options(options, source).refit, Refit::kHead);
+  options.views = 2;
+  EXPECT_THROW(resolve_options(options, source), Error);
   options.recipe = Recipe::kAuto;
-  options.head_init = HeadInit::kZero;
   options.refit.reset();
+  EXPECT_EQ(resolve_options(options, source).refit, Refit::kNone);
+  options.views.reset();
+  EXPECT_EQ(resolve_options(options, source).refit, Refit::kHead);
+  options.score = EpochScore::kTest;
+  options.keep = Keep::kLast;
+  EXPECT_EQ(resolve_options(options, source).refit, Refit::kNone);
+  options.refit = Refit::kHead;
+  EXPECT_THROW(resolve_options(options, source), Error);
+  options.refit.reset();
+  options.score.reset();
+  options.head_init = HeadInit::kZero;
   EXPECT_EQ(resolve_options(options, source).refit, Refit::kNone);
 }
 
