@@ -86,11 +86,15 @@ TEST(Auto, ChoosesTheResizeByPhotosThatTheHeadHasNotSeenAndShipsIt) {
   options.preprocessing.reset();
   options.epochs = 0;
   const TrainResult result = train(options);
-  ASSERT_EQ(result.resize_trials.size(), 3U);
+  ASSERT_GE(result.resize_trials.size(), 3U);
   EXPECT_EQ(result.resize_trials[0].mode, ResizeMode::kShorterSide);
-  EXPECT_EQ(result.resize_trials[1].mode, ResizeMode::kSquash);
-  EXPECT_EQ(result.resize_trials[2].mode, ResizeMode::kSquash);
-  EXPECT_EQ(result.resize_trials[2].resize_size, result.resize_trials[1].resize_size * 8 / 7);
+  const int side = result.resize_trials[1].resize_size;
+  for (std::size_t i = 1; i < result.resize_trials.size(); ++i) {
+    EXPECT_EQ(result.resize_trials[i].mode, ResizeMode::kSquash);
+    EXPECT_EQ(result.resize_trials[i].resize_size, side * static_cast<int>(6 + i) / 7);
+  }
+  const auto third_is_best = result.resize_trials[2].loss < std::min(result.resize_trials[0].loss, result.resize_trials[1].loss);
+  EXPECT_EQ(result.resize_trials.size(), third_is_best ? 4U : 3U) << "a larger square where the one before it was the best";
   const ResizeTrial* chosen = nullptr;
   double lowest = std::numeric_limits<double>::infinity();
   for (const ResizeTrial& trial : result.resize_trials) {
