@@ -1,12 +1,12 @@
 #include "model/winograd.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/native/CPUBlas.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+#include <exception>
 #include <optional>
 
 #include "model/bfloat16_bits.h"
@@ -22,6 +22,7 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 constexpr auto kSlice = static_cast<std::int64_t>(kWinogradChannels);
+constexpr auto kMostChannels = static_cast<std::int64_t>(kMostWinogradChannels);
 constexpr auto kPlaces = static_cast<std::int64_t>(kTilePlaces);
 
 std::size_t size_of(const at::Tensor& x, std::int64_t dimension) { return static_cast<std::size_t>(x.size(dimension)); }
@@ -42,6 +43,24 @@ void multiply(const Product& product, const std::uint16_t* a, const std::uint16_
   at::native::cpublas::brgemm(number(product.rows), number(product.columns), number(product.depth), number(product.a_stride),
                               number(product.columns), number(product.c_stride), product.accumulate,
                               reinterpret_cast<const at::BFloat16*>(a), reinterpret_cast<const at::BFloat16*>(b), c);
+}
+
+// oneDNN makes a kernel when it is first asked for one, and throws where the processor, or what the environment leaves of it
+// (ONEDNN_MAX_CPU_ISA), has no instructions for it.
+bool can_multiply() {
+  try {
+    const at::Tensor a = at::zeros({kSlice, kSlice}, at::kBFloat16), c = at::empty({kSlice, kSlice}, at::kFloat);
+    multiply({.rows = kWinogradChannels,
+              .columns = kWinogradChannels,
+              .depth = kWinogradChannels,
+              .a_stride = kWinogradChannels,
+              .c_stride = kWinogradChannels,
+              .accumulate = false},
+             bits(a), bits(a), c.mutable_data_ptr<float>());
+    return true;
+  } catch (const std::exception&) {
+    return false;
+  }
 }
 
 // Places whose distance is a power of two would meet in few sets of the caches: it is made a little larger (values).
@@ -231,11 +250,10 @@ struct WinogradFunction : torch::autograd::Function<WinogradFunction> {
 }  // namespace
 
 bool suits_winograd(const ConvolutionShape& shape) {
-  const auto suits = [](std::int64_t channels) { return channels % static_cast<std::int64_t>(kWinogradChannels) == 0; };
-  // AMX multiplies so fast that the transforms would not pay.
-  static const bool has = has_winograd_kernels() && at::Context::hasMKLDNN() && !at::native::cpublas::could_pack(at::kBFloat16);
-  return has && std::max(shape.in, shape.out) <= static_cast<std::int64_t>(kMostWinogradChannels) && shape.kernel == 3 &&
-         shape.stride == 1 && shape.groups == 1 && suits(shape.in) && suits(shape.out);
+  // AMX, for which alone LibTorch packs, multiplies so fast that the transforms would not pay.
+  static const bool has = has_winograd_kernels() && !at::native::cpublas::could_pack(at::kBFloat16) && can_multiply();
+  const auto suits = [](std::int64_t channels) { return channels % kSlice == 0 && channels <= kMostChannels; };
+  return has && shape.kernel == 3 && shape.stride == 1 && shape.groups == 1 && suits(shape.in) && suits(shape.out);
 }
 
 bool can_convolve_winograd(const at::Tensor& x, const ConvolutionShape& shape) {
