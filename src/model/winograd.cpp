@@ -33,7 +33,8 @@ TileGrid grid_of(const at::Tensor& x) {
 
 at::Tensor scratch(std::size_t values, at::ScalarType type) { return at::empty({static_cast<std::int64_t>(values)}, type); }
 
-// c [rows, columns] (+)= a [rows, depth] * b, row_stride values from row to row; b as pairs [depth / 2, columns, 2].
+// c [rows, columns] = a [rows, depth] * b, or += where it accumulates; b in pairs, [depth / 2, columns, 2]. Strides in values, from row to
+// row.
 struct Product {
   std::size_t rows, columns, depth, a_stride, c_stride;
   bool accumulate;
