@@ -163,11 +163,11 @@ void TrainView::on_head_fit(const TrainResult& so_far) {
   const auto chosen =
       std::find_if(so_far.head_trials.begin(), so_far.head_trials.end(), [](const HeadTrial& trial) { return trial.chosen; });
   const std::string choice = so_far.head_trials.size() > 1 ? fmt::format(", the best of {}", so_far.head_trials.size()) : "";
-  const bool is_trial = so_far.options.choose_resize;
-  const std::string_view view = !is_trial                                                         ? "the photos' features"
-                                : so_far.options.preprocessing.resize_mode == ResizeMode::kSquash ? "whole photos, squashed"
-                                                                                                  : "the photos' middle";
-  console_.say(fmt::format("output layer fitted to {:<22}  train loss {:.3f} {:>6}  {} loss {:.3f} {}  (penalty {:g}{})", view,
+  const Preprocessing& shown = so_far.options.preprocessing;
+  const std::string view = !so_far.options.choose_resize              ? "the photos' features"
+                           : shown.resize_mode == ResizeMode::kSquash ? fmt::format("whole photos, squashed to {}", shown.crop_size)
+                                                                      : "the photos' middle";
+  console_.say(fmt::format("output layer fitted to {:<28}  train loss {:.3f} {:>6}  {} loss {:.3f} {}  (penalty {:g}{})", view,
                            so_far.start->train_loss, human_percent(so_far.start->train_top1), scored_, so_far.start->validation_loss,
                            console_.paint().bold(fmt::format("{:>6}", human_percent(so_far.start->validation_top1))), chosen->penalty,
                            choice));
