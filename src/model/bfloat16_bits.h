@@ -4,8 +4,12 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
 
 namespace headstart {
+
+// An undefined tensor as autograd's functions take one: nothing.
+inline std::optional<at::Tensor> optional_of(const at::Tensor& x) { return x.defined() ? std::optional(x) : std::nullopt; }
 
 inline const std::uint16_t* bits(const at::Tensor& x) {
   return x.defined() ? reinterpret_cast<const std::uint16_t*>(x.const_data_ptr<at::BFloat16>()) : nullptr;

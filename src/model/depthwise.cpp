@@ -220,7 +220,7 @@ bool can_convolve_depthwise(const at::Tensor& x, const ConvolutionShape& shape) 
 
 at::Tensor depthwise_convolve(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const ConvolutionShape& shape,
                               Activation activation) {
-  return DepthwiseFunction::apply(x, weight, bias.defined() ? std::optional(bias) : std::nullopt, shape, activation);
+  return DepthwiseFunction::apply(x, weight, optional_of(bias), shape, activation);
 }
 
 }  // namespace headstart

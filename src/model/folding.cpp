@@ -36,7 +36,7 @@ FoldedWeights::FoldedWeights(std::span<const ConvolutionNorm> layers, at::Scalar
                 .bias = folded.bias.to(dtype),
                 .shape = layer.convolution.shape};
     if (dtype == at::kBFloat16 && ready.weight.is_cpu() && suits_winograd(ready.shape)) ready.transformed = winograd_weight(folded.weight);
-    ready.packed = can_pack(ready.weight, ready.shape);
+    ready.packed = !ready.transformed.defined() && can_pack(ready.weight, ready.shape);
     if (ready.packed) {
       const std::int64_t side = ready.shape.kernel / 2;
       ready.weight = at::mkldnn_reorder_conv2d_weight(ready.weight.to_mkldnn(), {side, side}, {ready.shape.stride, ready.shape.stride},

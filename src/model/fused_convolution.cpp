@@ -128,8 +128,8 @@ at::Tensor fused_convolve(const at::Tensor& x, const at::Tensor& weight, const a
   const PaddedInput padded = pad(x, shape);
   return ConvolutionFunction::apply(
       padded.x, weight.to(x.scalar_type(), /*non_blocking=*/false, /*copy=*/false, at::MemoryFormat::ChannelsLast),
-      bias.to(x.scalar_type()), added.defined() ? std::optional(added.contiguous(at::MemoryFormat::ChannelsLast)) : std::nullopt,
-      padded.padding, shape, activation);
+      bias.to(x.scalar_type()), optional_of(added.defined() ? added.contiguous(at::MemoryFormat::ChannelsLast) : added), padded.padding,
+      shape, activation);
 }
 
 }  // namespace headstart

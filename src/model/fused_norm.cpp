@@ -69,9 +69,8 @@ bool can_fuse_norm(const at::Tensor& x, const at::Tensor& added, const BatchNorm
 }
 
 at::Tensor fused_norm(const at::Tensor& x, const at::Tensor& added, const BatchNorm& norm, Activation activation) {
-  const auto optional = [](const at::Tensor& tensor) { return tensor.defined() ? std::optional(tensor) : std::nullopt; };
-  return NormFunction::apply(x, optional(added.defined() ? added.contiguous(at::MemoryFormat::ChannelsLast) : added), optional(norm.weight),
-                             norm.bias, norm, activation);
+  return NormFunction::apply(x, optional_of(added.defined() ? added.contiguous(at::MemoryFormat::ChannelsLast) : added),
+                             optional_of(norm.weight), norm.bias, norm, activation);
 }
 
 }  // namespace headstart

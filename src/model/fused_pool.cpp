@@ -137,7 +137,7 @@ at::Tensor fused_relu_pool(const at::Tensor& x) {
 }
 
 at::Tensor fused_norm_pool(const at::Tensor& x, const BatchNorm& norm) {
-  return NormPoolFunction::apply(x, norm.weight.defined() ? std::optional(norm.weight) : std::nullopt, norm.bias, norm);
+  return NormPoolFunction::apply(x, optional_of(norm.weight), norm.bias, norm);
 }
 
 }  // namespace headstart

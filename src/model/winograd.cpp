@@ -70,23 +70,6 @@ constexpr std::size_t kApart = 64;
 // Tiles that are computed together: what lies between the transforms stays in the second-level cache.
 constexpr std::size_t kBlock = 64;
 
-// bfloat16 [slices of 64 outputs, places, inputs / 2, 64, 2], from [out, in, 3, 3].
-at::Tensor transformed_kernels(const at::Tensor& weight) {
-  const at::Tensor plain = weight.detach().to(at::kFloat).contiguous();
-  const std::size_t in = size_of(weight, 1), slices = size_of(weight, 0) / kWinogradChannels, place_stride = in * kWinogradChannels;
-  at::Tensor kernels = at::empty({weight.size(0) / kSlice, kPlaces, weight.size(1) / 2, kSlice, 2}, at::kBFloat16);
-  const float* const from = plain.const_data_ptr<float>();
-  std::uint16_t* const into = writable_bits(kernels);
-  constexpr std::size_t kPairs = 16;  // a part's; inputs are a multiple of twice as many
-  const std::size_t parts = in / (2 * kPairs);
-  in_parallel(slices * parts, [&](std::size_t i) {
-    const std::size_t slice = i / parts, pair = i % parts * kPairs;
-    transform_kernels(from + (slice * kWinogradChannels * in + 2 * pair) * 9, 9 * in, kPairs, place_stride,
-                      into + slice * kTilePlaces * place_stride + pair * 2 * kWinogradChannels);
-  });
-  return kernels;
-}
-
 // As the gradient of the input takes them: inputs and outputs exchanged, turned by half a turn.
 at::Tensor turned(const at::Tensor& kernels) {
   const std::int64_t out = kernels.size(0) * kSlice, in = kernels.size(2) * 2;
@@ -105,13 +88,11 @@ at::Tensor turned(const at::Tensor& kernels) {
   return result;
 }
 
-// x [N, in, H, W], kernels as above → [N, out, H, W].
+// x [N, in, H, W], kernels as winograd_weight gives them → [N, out, H, W].
 at::Tensor output(const at::Tensor& x, const at::Tensor& kernels, const TileEnd& end) {
-  const TileGrid grid = grid_of(x);
   const std::size_t slices = size_of(kernels, 0), out = slices * kWinogradChannels;
   at::Tensor y = at::empty({x.size(0), static_cast<std::int64_t>(out), x.size(2), x.size(3)}, x.options(), at::MemoryFormat::ChannelsLast);
-  TileGrid out_grid = grid;
-  out_grid.channels = out;
+  const TileGrid grid = grid_of(x), out_grid = grid_of(y);
   const std::uint16_t *const input = bits(x), *const weights = bits(kernels);
   std::uint16_t* const into = writable_bits(y);
   const std::size_t blocks = (grid.tiles() + kBlock - 1) / kBlock;
@@ -207,19 +188,12 @@ at::Tensor channel_sums(const at::Tensor& dy) {
 // The arguments of forward with gradients, in their order.
 enum Argument : std::size_t { kX, kWeight, kBias, kAdded, kAll = 5 };
 
-at::Tensor forward_pass(const at::Tensor& x, const at::Tensor& kernels, const at::Tensor& bias, const at::Tensor& added,
-                        Activation activation) {
-  return output(x, kernels,
-                {.bias = bias.defined() ? bias.const_data_ptr<float>() : nullptr, .added = bits(added), .clamp = clamp_of(activation)});
-}
-
 struct WinogradFunction : torch::autograd::Function<WinogradFunction> {
   // NOLINTNEXTLINE(readability-function-size): autograd asks for one argument a tensor
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias,
                             const std::optional<at::Tensor>& added, Activation activation) {
-    const at::Tensor shift = bias ? bias->detach().to(at::kFloat).contiguous() : at::Tensor();
-    const at::Tensor kernels = transformed_kernels(weight);
-    const at::Tensor y = forward_pass(x, kernels, shift, added.value_or(at::Tensor()), activation);
+    const at::Tensor kernels = winograd_weight(weight);
+    const at::Tensor y = winograd_convolve_transformed(x, kernels, bias.value_or(at::Tensor()), added.value_or(at::Tensor()), activation);
     context->save_for_backward({x, kernels, activation == Activation::kNone ? at::Tensor() : y});
     context->saved_data["activation"] = static_cast<std::int64_t>(activation);
     context->saved_data["weight_type"] = static_cast<std::int64_t>(weight.scalar_type());
@@ -265,16 +239,31 @@ bool can_convolve_winograd(const at::Tensor& x, const ConvolutionShape& shape) {
 
 at::Tensor winograd_convolve(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& added,
                              Activation activation) {
-  const auto optional = [](const at::Tensor& tensor) { return tensor.defined() ? std::optional(tensor) : std::nullopt; };
-  return WinogradFunction::apply(x, weight, optional(bias),
-                                 optional(added.defined() ? added.contiguous(at::MemoryFormat::ChannelsLast) : added), activation);
+  return WinogradFunction::apply(x, weight, optional_of(bias),
+                                 optional_of(added.defined() ? added.contiguous(at::MemoryFormat::ChannelsLast) : added), activation);
 }
 
-at::Tensor winograd_weight(const at::Tensor& weight) { return transformed_kernels(weight); }
+at::Tensor winograd_weight(const at::Tensor& weight) {
+  const at::Tensor plain = weight.detach().to(at::kFloat).contiguous();
+  const std::size_t in = size_of(weight, 1), slices = size_of(weight, 0) / kWinogradChannels, place_stride = in * kWinogradChannels;
+  at::Tensor kernels = at::empty({weight.size(0) / kSlice, kPlaces, weight.size(1) / 2, kSlice, 2}, at::kBFloat16);
+  const float* const from = plain.const_data_ptr<float>();
+  std::uint16_t* const into = writable_bits(kernels);
+  constexpr std::size_t kPairs = 16;  // a part's; inputs are a multiple of twice as many
+  const std::size_t parts = in / (2 * kPairs);
+  in_parallel(slices * parts, [&](std::size_t i) {
+    const std::size_t slice = i / parts, pair = i % parts * kPairs;
+    transform_kernels(from + (slice * kWinogradChannels * in + 2 * pair) * 9, 9 * in, kPairs, place_stride,
+                      into + slice * kTilePlaces * place_stride + pair * 2 * kWinogradChannels);
+  });
+  return kernels;
+}
 
 at::Tensor winograd_convolve_transformed(const at::Tensor& x, const at::Tensor& transformed, const at::Tensor& bias,
                                          const at::Tensor& added, Activation activation) {
-  return forward_pass(x, transformed, bias.to(at::kFloat), added, activation);
+  const at::Tensor shift = bias.defined() ? bias.detach().to(at::kFloat).contiguous() : bias;
+  return output(x, transformed,
+                {.bias = shift.defined() ? shift.const_data_ptr<float>() : nullptr, .added = bits(added), .clamp = clamp_of(activation)});
 }
 
 }  // namespace headstart

@@ -26,7 +26,7 @@ at::Tensor winograd_convolve(const at::Tensor& x, const at::Tensor& weight, cons
 // Weights transformed once, for predictions: bfloat16 [out / 64, 16, in / 2, 64, 2].
 at::Tensor winograd_weight(const at::Tensor& weight);
 
-// winograd_convolve by such weights, without gradients; bias of either dtype.
+// winograd_convolve by such weights, without gradients.
 at::Tensor winograd_convolve_transformed(const at::Tensor& x, const at::Tensor& transformed, const at::Tensor& bias,
                                          const at::Tensor& added, Activation activation);
 
