@@ -46,8 +46,8 @@ CLI::Option* add_head_class(CLI::App& command, std::map<std::string, std::string
   };
   return command
       .add_option_function<std::vector<std::string>>("--head-class", assign,
-                                                     "With --head-init class: the source model's class for one of the photos' classes, by "
-                                                     "name (hotdog=\"hot dog\") or row (hotdog=934), "
+                                                     "With --head-init class or probe: the source model's class for one of the photos' "
+                                                     "classes, by name (hotdog=\"hot dog\") or row (hotdog=934), "
                                                      "nothing behind the = for none; repeatable (default: the class of the same name)")
       ->type_name("NAME=SOURCE")
       ->allow_extra_args(false);

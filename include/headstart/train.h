@@ -61,7 +61,7 @@ enum class HeadInit {
   kZero,
   kClass,  // the source's output rows of the classes of the same name (TrainOptions::head_class); docs/recipes.md on those without
   kProbe,  // fitted to the training photos' features before the first step: logistic regression, its penalty chosen on the validation
-           // photos
+           // photos, where there are kFewestToJudge of them; the source's rows of the same names (TrainOptions::head_class) help it
 };
 enum class HeadBias { kZero, kUniform };  // its bias: zero, or uniform within 1/sqrt(features), as PyTorch's Linear
 // What is done with the validation photos when training has ended. kHead needs Recipe::kAuto or kHead with HeadInit::kProbe,
@@ -81,7 +81,8 @@ enum class Imbalance {
   kBalancedSampler,  // every class drawn equally often, with replacement
 };
 
-// With fewer validation photos Recipe::kAuto does not fine-tune: one photo more or less would decide.
+// With fewer validation photos Recipe::kAuto does not fine-tune, and HeadInit::kProbe does not choose its penalty: one photo more or less
+// would decide.
 inline constexpr int kFewestToJudge = 40;
 
 // What a recipe does where TrainOptions leave it open. docs/recipes.md says what each figure rests on.
@@ -169,7 +170,7 @@ struct TrainOptions {
   std::optional<LearningRateShape> schedule;
   std::optional<ScratchInit> scratch_init;
   std::optional<HeadInit> head_init;
-  // With kClass: class → the source's class, by name (any of imagenet_classes()'s, or a label of the source model file) or by row; "" for
+  // With kClass and kProbe: class → the source's class, by name (any of imagenet_classes()'s, or a label of the source model file) or by row; "" for
   // none. Classes that are not named here are matched by their own name.
   std::map<std::string, std::string> head_class;
   std::optional<HeadBias> head_bias;
@@ -258,7 +259,7 @@ struct HeadTrial {
   double train_loss = 0;       // mean cross-entropy without the penalty; weighted where the run weighs classes, as the next
   double validation_loss = 0;  // 0 where no validation photo may choose (EpochScore::kTest) or none can be read
   double validation_top1 = 0;
-  bool chosen = false;  // lowest validation loss
+  bool chosen = false;  // lowest validation loss, or the only one
 };
 
 // Output layers fitted to photos that are resized in one way, under Recipe::kAuto.
@@ -317,16 +318,16 @@ struct TrainCallbacks {
   std::function<bool()> should_stop;                 // polled every step; true saves a checkpoint and ends with Error(kInterrupted)
 };
 
-// Where a class's first output row comes from under HeadInit::kClass.
+// What of the source's output layer belongs to a class: under HeadInit::kClass its first row, under kProbe a help for the fit.
 struct HeadSource {
-  int row = -1;      // of the source's output layer; -1: from the mean of all its rows that no class has
+  int row = -1;      // -1: none; under kClass the class gets the mean of all rows that no class has
   std::string name;  // of the source's class, the best known one; empty where the source has no names
 };
 
 struct TrainResult {
   ResolvedOptions options;
   std::vector<std::string> classes;
-  std::vector<HeadSource> head_sources;    // by class; empty but under HeadInit::kClass
+  std::vector<HeadSource> head_sources;    // by class; empty where no class has a row of the source's
   std::vector<HeadTrial> head_trials;      // strongest penalty first; empty but under HeadInit::kProbe
   std::vector<ResizeTrial> resize_trials;  // empty but under Recipe::kAuto, which tries three
   std::optional<EpochRecord> start;        // the fitted network before the first step, under HeadInit::kProbe; a rival of the epochs

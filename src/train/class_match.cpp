@@ -42,11 +42,16 @@ bool have_names(const Names& rows) {
   return std::any_of(rows.begin(), rows.end(), [](const auto& names) { return !names.empty(); });
 }
 
+// The row of that name, where it means one of them; else none (row -1).
+HeadSource only_row(const Names& rows, const std::string& name) {
+  const std::vector<int> found = find_classes(rows, name);
+  return found.size() == 1 ? source_row(rows, found.front()) : HeadSource{};
+}
+
 // The one row of that name, none (row -1), or Error(kUsage) where it means several.
 HeadSource find_row(const Names& rows, const std::string& of_class, const std::string& name) {
   const std::vector<int> found = find_classes(rows, name);
-  if (found.empty()) return {};
-  if (found.size() == 1) return source_row(rows, found.front());
+  if (found.size() < 2) return only_row(rows, name);
   std::vector<std::string> choices;
   for (const int row : found) choices.push_back(fmt::format("{} ({})", row, fmt::join(rows[static_cast<std::size_t>(row)], ", ")));
   throw Error(
@@ -93,25 +98,31 @@ void expect_known(const std::vector<std::string>& classes, const std::map<std::s
 }  // namespace
 
 std::vector<HeadSource> match_classes(const std::vector<std::string>& classes, const Source& source,
-                                      const std::map<std::string, std::string>& asked) {
+                                      const std::map<std::string, std::string>& asked, HeadInit init) {
+  const bool needs_one = init == HeadInit::kClass;
   if (source.classes.empty()) {
+    if (!needs_one && asked.empty()) return {};
     throw Error(ErrorCategory::kModel,
-                fmt::format("output layer: {} has none ({}.weight) whose rows could be taken; choose another source model, or "
-                            "head_init probe",
+                fmt::format("output layer: {} has none ({}.weight) whose rows could be taken; choose another source model, or head_init "
+                            "probe without head_class",
                             source.model, source.architecture->head_prefix));
   }
   expect_known(classes, asked);
   std::vector<HeadSource> sources;
   for (const std::string& name : classes) {
-    const auto wanted = asked.find(name);
-    sources.push_back(wanted == asked.end() ? find_row(source.classes, name, name) : asked_row(source.classes, name, wanted->second));
+    if (const auto wanted = asked.find(name); wanted != asked.end()) {
+      sources.push_back(asked_row(source.classes, name, wanted->second));
+    } else {
+      sources.push_back(needs_one ? find_row(source.classes, name, name) : only_row(source.classes, name));
+    }
   }
   const bool any = std::any_of(sources.begin(), sources.end(), [](const HeadSource& one) { return one.row >= 0; });
-  if (!any) report_no_match(classes, source);
-  return sources;
+  if (!any && needs_one) report_no_match(classes, source);
+  return any ? sources : std::vector<HeadSource>();
 }
 
-std::string matches_text(const std::vector<std::string>& classes, const std::vector<HeadSource>& sources, std::size_t source_rows) {
+std::string matches_text(const std::vector<std::string>& classes, const std::vector<HeadSource>& sources, std::size_t source_rows,
+                         HeadInit init) {
   std::vector<std::string> matched, unmatched;
   std::set<int> rows;
   for (std::size_t i = 0; i < classes.size(); ++i) {
@@ -125,6 +136,7 @@ std::string matches_text(const std::vector<std::string>& classes, const std::vec
     }
   }
   constexpr std::size_t kMostNamed = 20;
+  if (init == HeadInit::kProbe) return fmt::format("output layer: what the source knows helps the fit: {}", join_some(matched, kMostNamed));
   std::string text = fmt::format("output layer: {}", join_some(matched, kMostNamed));
   if (unmatched.empty()) return text;
   const std::size_t others = source_rows - rows.size();

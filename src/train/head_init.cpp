@@ -14,12 +14,13 @@
 namespace headstart {
 namespace {
 
-// Of the features' variance, strongest first: a fit under one is a good start for the next. One that suits most is taken where nothing may
-// choose: with ResNet-18 on hot dogs the best for 320 and for 1,600 photos, and as good as any for 16 and 64 (docs/recipes.md).
+// Of the features' variance, strongest first: a fit under one is a good start for the next.
 constexpr double kPenalties[] = {1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5};
-constexpr double kUsualPenalty = 3e-4;
 // Penalties are compared by their third digit of loss; the chosen one's fit is then carried to its end.
 constexpr double kTrialGradient = 1e-4;
+
+// Where nothing may choose, or too little is there to choose by: near the best from 10 to 1,600 photos (docs/recipes.md).
+double usual_penalty(const FeatureTable& train) { return std::clamp(0.5 / static_cast<double>(train.labels.size()), 3e-4, 1e-3); }
 
 at::Tensor source_tensor(const Source& source, const char* part, at::IntArrayRef shape) {
   const std::string name = fmt::format("{}.{}", source.architecture->head_prefix, part);
@@ -83,6 +84,43 @@ LogisticFit fit_in(const Network& network) {
           .bias = network.head_tensor(ParameterRole::kBias).to(at::kCPU, at::kDouble)};
 }
 
+// Features with what the source's output layer makes of them for the classes that it knows beside them, a column a class. They tell nothing
+// new, as they are sums of the features; but each varies as much as all features together, so that a penalty that is the same for all
+// columns hardly holds a weight back that points where the source's own row does. Few photos are enough to find that; with many the rest of
+// the features decide. What is fitted to the wider features is the same function of the features alone.
+class KnownColumns {
+ public:
+  explicit KnownColumns(const HeadFitPhotos& photos) {
+    if (!photos.known_rows.defined()) return;
+    const at::Tensor features = photos.train.rows.to(at::kCPU, at::kDouble);
+    const at::Tensor rows = photos.known_rows.to(at::kCPU, at::kDouble).t();
+    const at::Tensor variance = features.matmul(rows).var(0, /*unbiased=*/false);
+    const at::Tensor scale = (feature_variance(features) / variance).sqrt();
+    directions_ = (rows * scale.where(variance > 0, at::zeros({}, at::kDouble))).to(at::kFloat);
+  }
+
+  LabelledFeatures beside(LabelledFeatures data) const {
+    if (!directions_.defined()) return data;
+    data.features = at::cat({data.features, data.features.matmul(directions_.to(data.features.device()))}, 1);
+    return data;
+  }
+  // To begin a fit with.
+  LogisticFit widened(LogisticFit fit) const {
+    if (directions_.defined()) fit.weight = at::cat({fit.weight, fit.weight.new_zeros({fit.weight.size(0), directions_.size(1)})}, 1);
+    return fit;
+  }
+  LogisticFit of_features(LogisticFit fit) const {
+    if (!directions_.defined()) return fit;
+    const std::int64_t features = directions_.size(0);
+    fit.weight = fit.weight.narrow(1, 0, features) +
+                 fit.weight.narrow(1, features, directions_.size(1)).matmul(directions_.to(at::kDouble).t());
+    return fit;
+  }
+
+ private:
+  at::Tensor directions_;  // float [F, classes that are known], or undefined
+};
+
 const HeadTrial& chosen_of(std::span<const HeadTrial> trials) {
   return *std::find_if(trials.begin(), trials.end(), [](const HeadTrial& trial) { return trial.chosen; });
 }
@@ -130,20 +168,40 @@ void fit_head_biases(Network& network, const HeadFitPhotos& photos, const std::v
   bias.add_(fit_biases(network.head(photos.train.rows), labels, without_row(sources), photos.class_weights).to(bias.options()));
 }
 
+at::Tensor known_rows(const Network& network, const Source& source, const std::vector<HeadSource>& sources) {
+  const c10::NoGradGuard no_gradients;
+  std::vector<std::int64_t> rows;
+  for (const HeadSource& one : sources) {
+    if (one.row >= 0 && std::find(rows.begin(), rows.end(), one.row) == rows.end()) rows.push_back(one.row);
+  }
+  if (rows.empty()) return {};
+  const at::Tensor weight = source_tensor(source, "weight", {std::ssize(source.classes), network.feature_count()});
+  return weight.index_select(0, at::tensor(rows, at::kLong));
+}
+
 std::vector<HeadTrial> fit_head(Network& network, const HeadFitPhotos& photos) {
   const c10::NoGradGuard no_gradients;
   expect_usable(photos.train);
-  const LabelledFeatures train = labelled(network, photos.train, photos.class_weights);
-  const double variance = feature_variance(train.features);
+  const KnownColumns known(photos);
+  const LabelledFeatures train = known.beside(labelled(network, photos.train, photos.class_weights));
+  const double variance = feature_variance(photos.train.rows);
+  LabelledFeatures validation;
+  if (photos.validation != nullptr && !photos.validation->labels.empty()) {
+    validation = known.beside(labelled(network, *photos.validation, photos.class_weights));
+  }
   std::vector<HeadTrial> trials;
   LogisticFit fit;
-  if (photos.validation != nullptr && !photos.validation->labels.empty()) {
-    fit = choose_penalty(train, labelled(network, *photos.validation, photos.class_weights), variance, trials);
+  if (validation.features.defined() && validation.labels.size(0) >= kFewestToJudge) {
+    fit = choose_penalty(train, validation, variance, trials);
     fit = fit_logistic(train, chosen_of(trials).penalty * variance, &fit);
   } else {
-    fit = fit_logistic(train, kUsualPenalty * variance);
-    trials.push_back({.penalty = kUsualPenalty, .train_loss = fit.loss, .chosen = true});
+    const double penalty = usual_penalty(photos.train);
+    fit = fit_logistic(train, penalty * variance);
+    const LogisticScore score = validation.features.defined() ? score_logistic(fit, validation) : LogisticScore{};
+    trials.push_back(
+        {.penalty = penalty, .train_loss = fit.loss, .validation_loss = score.loss, .validation_top1 = score.top1, .chosen = true});
   }
+  fit = known.of_features(std::move(fit));
   network.head_tensor(ParameterRole::kWeight).copy_(fit.weight);
   network.head_tensor(ParameterRole::kBias).copy_(fit.bias);
   return trials;
@@ -152,14 +210,17 @@ std::vector<HeadTrial> fit_head(Network& network, const HeadFitPhotos& photos) {
 LogisticScore cross_validate_head(const Network& network, const HeadFitPhotos& photos, std::span<const HeadTrial> trials) {
   constexpr int kFolds = 5;
   const double l2 = chosen_of(trials).penalty * feature_variance(photos.train.rows);
-  return cross_validate(all_photos(network, photos), l2, kFolds, fit_in(network), kTrialGradient);
+  const KnownColumns known(photos);
+  return cross_validate(known.beside(all_photos(network, photos)), l2, kFolds, kTrialGradient);
 }
 
 StateDict refit_gain(const Network& network, const HeadFitPhotos& photos, std::span<const HeadTrial> trials) {
   const c10::NoGradGuard no_gradients;
   const LabelledFeatures all = all_photos(network, photos);
-  const LogisticFit first = fit_in(network);
-  const LogisticFit fit = fit_logistic(all, chosen_of(trials).penalty * feature_variance(all.features), &first);
+  const KnownColumns known(photos);
+  const LogisticFit first = fit_in(network), start = known.widened(first);
+  const double l2 = chosen_of(trials).penalty * feature_variance(all.features);
+  const LogisticFit fit = known.of_features(fit_logistic(known.beside(all), l2, &start));
   StateDict gain;
   for (const NamedParameter& parameter : network.parameters()) {
     if (!parameter.in_head) continue;

@@ -18,15 +18,21 @@
 
 namespace headstart {
 
-// Which row of the source each class starts from, by class. `asked` as TrainOptions::head_class.
+// Which row of the source each class has, by class: kClass starts from these, kProbe's fit is helped by them. `asked` as
+// TrainOptions::head_class. A class whose own name means several of the source's is an error under kClass, as is no class with a row; under
+// kProbe, which can do without, it has none, and where none has one the answer is empty.
 std::vector<HeadSource> match_classes(const std::vector<std::string>& classes, const Source& source,
-                                      const std::map<std::string, std::string>& asked);
+                                      const std::map<std::string, std::string>& asked, HeadInit init = HeadInit::kClass);
 
 // "output layer: hotdog from row 934 (hotdog); no source class for not-hotdog: …", for the log.
-std::string matches_text(const std::vector<std::string>& classes, const std::vector<HeadSource>& sources, std::size_t source_rows);
+std::string matches_text(const std::vector<std::string>& classes, const std::vector<HeadSource>& sources, std::size_t source_rows,
+                         HeadInit init = HeadInit::kClass);
 
 // Copies the rows, bit by bit; a class without one gets the mean of the rows that no class has (zero where there is none). On the CPU.
 void copy_head_rows(Network& network, const Source& source, const std::vector<HeadSource>& sources);
+
+// The rows' weights that the classes have, each once: float32 [rows, F] on the CPU, undefined where there are none.
+at::Tensor known_rows(const Network& network, const Source& source, const std::vector<HeadSource>& sources);
 
 // Whether something is fitted before the first step: with kProbe the whole output layer, with kClass the biases of the classes without a
 // row.
@@ -34,8 +40,9 @@ bool needs_head_fit(const ResolvedOptions& options, const std::vector<HeadSource
 
 struct HeadFitPhotos {
   const FeatureTable& train;
-  const FeatureTable* validation = nullptr;  // whose loss chooses the penalty; nullptr: one that suits most is taken
+  const FeatureTable* validation = nullptr;  // whose loss chooses the penalty; nullptr or few: one that suits most is taken
   at::Tensor class_weights;                  // float [classes], or undefined: 1
+  at::Tensor known_rows;                     // float [rows, F] of the source's output layer (known_rows()), or undefined
 };
 // Both throw Error(kData) where no training photo could be read, Error(kTraining) for features that are not finite.
 void fit_head_biases(Network& network, const HeadFitPhotos& photos, const std::vector<HeadSource>& sources);  // kClass

@@ -39,8 +39,8 @@ struct LogisticScore {
 LogisticScore score_logistic(const LogisticFit& fit, const LabelledFeatures& data);
 
 // All photos together, each scored by a fit to the photos of the other folds. A class's photos go to the folds in turn; the only photo of a
-// class is in every fit and is not scored. `start` and `gradient_norm` are those of each fit. Zeros where no class has two photos.
-LogisticScore cross_validate(const LabelledFeatures& data, double l2, int folds, const LogisticFit& start, double gradient_norm);
+// class is in every fit and is not scored. `gradient_norm` is that of each fit. Zeros where no class has two photos.
+LogisticScore cross_validate(const LabelledFeatures& data, double l2, int folds, double gradient_norm);
 
 // The mean squared distance of the features from their mean: the scale on which an l2 is strong or weak. float [N, F].
 double feature_variance(const at::Tensor& features);

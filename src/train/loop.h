@@ -34,6 +34,7 @@ struct Run {
   Group group = {};  // whose ranks take every step together
   std::shared_ptr<SharedInputs> shared;
   std::unique_ptr<Network> network;
+  at::Tensor known_rows;  // as HeadFitPhotos; undefined from the first checkpoint on
   std::unique_ptr<Workload> workload;
   std::unique_ptr<Optimizer> optimizer;
   std::optional<WeightAverage> average;

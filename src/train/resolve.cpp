@@ -64,9 +64,10 @@ void check_pixels(const TrainOptions& o) {
 void check_head(const TrainOptions& o) {
   const HeadInit init = o.head_init.value_or(recipe_defaults(o.recipe, "", o.scratch).head_init);
   const bool from_elsewhere = init == HeadInit::kClass || init == HeadInit::kProbe;
-  if (!o.head_class.empty() && init != HeadInit::kClass) {
-    throw Error(ErrorCategory::kUsage, fmt::format("training: option head_class ({}) belongs to head_init class: add that, or leave it out",
-                                                   o.head_class.begin()->first));
+  if (!o.head_class.empty() && !from_elsewhere) {
+    throw Error(ErrorCategory::kUsage,
+                fmt::format("training: option head_class ({}) belongs to head_init class or probe: add one of these, or leave it out",
+                            o.head_class.begin()->first));
   }
   if (from_elsewhere && o.head_bias) {
     throw Error(ErrorCategory::kUsage,

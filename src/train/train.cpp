@@ -236,22 +236,29 @@ void refuse_changed_photos(const RunFolder& folder, const std::string& fingerpri
                           folder.path().string(), now.root.string(), join_some(dataset_changes(folder.dataset_csv(), now), 8)));
 }
 
+struct StartingPoint {
+  std::unique_ptr<Network> network;
+  at::Tensor known_rows;  // as Run's
+};
+
 // What the run begins with. The output rows that it takes from the source were chosen when the run was begun.
-std::unique_ptr<Network> first_network(const Source& source, const TrainResult& progress) {
-  std::unique_ptr<Network> network = make_target_network(source, static_cast<std::int64_t>(progress.classes.size()), progress.options);
-  if (progress.options.head_init == HeadInit::kClass) copy_head_rows(*network, source, progress.head_sources);
-  return network;
+StartingPoint first_network(const Source& source, const TrainResult& progress) {
+  StartingPoint start{
+      .network = make_target_network(source, static_cast<std::int64_t>(progress.classes.size()), progress.options), .known_rows = {}};
+  if (progress.options.head_init == HeadInit::kClass) copy_head_rows(*start.network, source, progress.head_sources);
+  if (progress.options.head_init == HeadInit::kProbe) start.known_rows = known_rows(*start.network, source, progress.head_sources);
+  return start;
 }
 
 // The run's network: from the checkpoint, or before the first checkpoint from the source again.
-std::unique_ptr<Network> network_of(Checkpoint& state, SharedInputs& shared, const TrainCallbacks& callbacks, const LogSink& log) {
+StartingPoint network_of(Checkpoint& state, SharedInputs& shared, const TrainCallbacks& callbacks, const LogSink& log) {
   const ResolvedOptions& options = state.progress.options;
   if (!state.model.tensors.empty()) {
     const Architecture& architecture = find_architecture(options.architecture);
     const auto classes = static_cast<std::int64_t>(state.progress.classes.size());
     std::unique_ptr<Network> network = architecture.make(architecture, classes, at::kCPU);
     network->load(state.model, /*with_head=*/true);
-    return network;
+    return {.network = std::move(network), .known_rows = {}};
   }
   const SourceRequest request{.model = options.model,
                               .architecture = options.architecture,
@@ -310,11 +317,14 @@ TrainResult begin(const TrainOptions& asked, const TrainCallbacks& callbacks, co
   agree_on(group, options, catalog);
   if (asked.log && group.leads() && options.imbalance == Imbalance::kNone) warn_of_imbalance(catalog, asked.log);
   Checkpoint state = first_state(options, *source, catalog);
-  if (options.head_init == HeadInit::kClass) {
-    state.progress.head_sources = match_classes(catalog.classes, *source, options.head_class);
-    if (asked.log) asked.log(LogLevel::kInfo, matches_text(catalog.classes, state.progress.head_sources, source->classes.size()));
+  if (options.head_init == HeadInit::kClass || options.head_init == HeadInit::kProbe) {
+    const std::vector<HeadSource>& found = state.progress.head_sources =
+        match_classes(catalog.classes, *source, options.head_class, options.head_init);
+    if (asked.log && !found.empty()) {
+      asked.log(LogLevel::kInfo, matches_text(catalog.classes, found, source->classes.size(), options.head_init));
+    }
   }
-  std::unique_ptr<Network> network = first_network(*source, state.progress);
+  StartingPoint start = first_network(*source, state.progress);
   const RunFolder folder = group.leads() ? RunFolder::create(options.out) : RunFolder::elsewhere(options.out);
   if (group.leads()) folder.begin(state.progress, catalog);
   Run run{.state = state,
@@ -323,7 +333,8 @@ TrainResult begin(const TrainOptions& asked, const TrainCallbacks& callbacks, co
           .callbacks = callbacks,
           .group = group,
           .shared = shared,
-          .network = std::move(network)};
+          .network = std::move(start.network),
+          .known_rows = std::move(start.known_rows)};
   run.sitting_began = began;
   return carry_out(run, asked.log);
 }
@@ -346,14 +357,15 @@ TrainResult go_on(const ResumeOptions& asked, const TrainCallbacks& callbacks, c
   if (group.leads()) refuse_changed_photos(folder, state.progress.data_fingerprint, catalog);
   agree_on(group, state.progress.options, catalog);
   if (state.progress.photo_share < 1) keep_share(catalog, state.progress.photo_share, state.progress.options.seed);
-  std::unique_ptr<Network> network = network_of(state, *shared, callbacks, asked.log);
+  StartingPoint start = network_of(state, *shared, callbacks, asked.log);
   Run run{.state = std::move(state),
           .catalog = std::move(catalog),
           .folder = folder,
           .callbacks = callbacks,
           .group = group,
           .shared = shared,
-          .network = std::move(network)};
+          .network = std::move(start.network),
+          .known_rows = std::move(start.known_rows)};
   run.sitting_began = began;
   return carry_out(run, asked.log);
 }

@@ -88,7 +88,7 @@ TEST(HeadInit, TheProbeWorksWithAnySourceAndTrainingGoesOnFromIt) {
   const json stored = json::parse(text_of(folder / "run/run.json"));
   EXPECT_EQ(stored["test"]["metrics"]["top1"], 1.0);
   EXPECT_EQ(stored["head_sources"].size(), 0U);
-  EXPECT_GT(stored["head_trials"].size(), 2U);
+  EXPECT_EQ(stored["head_trials"].size(), 1U);  // too few photos to choose a penalty by
   EXPECT_EQ(stored["start"]["epoch"], 0);
   std::vector<std::string> trained = training(weights_file(), folder / "trained", {"--head-init", "probe", "--recipe", "head"});
   *(std::find(trained.begin(), trained.end(), "--epochs") + 1) = "2";
@@ -120,7 +120,8 @@ TEST(HeadInit, SaysWhatIsWrongAndWhatToDo) {
   refused(thousand_rows(), with_class({"--scratch"}), usage, {"scratch"});
   refused(thousand_rows(), with_class({"--head-bias", "uniform"}), usage, {"head_bias"});
   refused(thousand_rows(), {"--head-init", "probe", "--scratch"}, usage, {"scratch"});
-  refused(thousand_rows(), {"--head-class", "hotdog=934"}, usage, {"head_init class"});
+  refused(thousand_rows(), {"--head-init", "zero", "--head-class", "hotdog=934"}, usage, {"head_init class or probe"});
+  refused(thousand_rows(), {"--head-init", "probe", "--head-class", "hotdog=hotdgo"}, usage, {"did you mean 'hotdog'"});
   refused(thousand_rows(), {"--head-init", "clas"}, usage, {"did you mean class"});
 }
 

@@ -82,6 +82,25 @@ TEST(MatchClasses, OfASourceWithoutNamesTheRowsCanBeNamed) {
   expect_says(message_of(ErrorCategory::kModel, [&] { match_classes({"a", "b"}, source_with({}), {}); }), {"fc.weight", "probe"});
 }
 
+TEST(MatchClasses, TheProbeCanDoWithout) {
+  const Source imagenet = source_with(imagenet_classes());
+  const auto match = [](const std::vector<std::string>& classes, const Source& source, const std::map<std::string, std::string>& asked) {
+    return rows_of(match_classes(classes, source, asked, HeadInit::kProbe));
+  };
+  EXPECT_EQ(match({"hotdog", "crane", "x"}, imagenet, {}), (std::vector<int>{934, -1, -1}));
+  EXPECT_EQ(match({"hotdog", "crane"}, imagenet, {{"hotdog", ""}, {"crane", "134"}}), (std::vector<int>{-1, 134}));
+  EXPECT_TRUE(match({"crane", "x"}, imagenet, {}).empty());
+  EXPECT_TRUE(match({"hotdog", "x"}, imagenet, {{"hotdog", ""}}).empty());
+  EXPECT_TRUE(match({"hotdog", "x"}, source_with(Names(1000)), {}).empty());
+  EXPECT_TRUE(match({"hotdog", "x"}, source_with({}), {}).empty());
+  // What is named has to be there all the same.
+  message_of(ErrorCategory::kUsage, [&] { match({"hotdog", "x"}, imagenet, {{"x", "hotdgo"}}); });
+  message_of(ErrorCategory::kUsage, [&] { match({"hotdog", "x"}, imagenet, {{"y", "934"}}); });
+  message_of(ErrorCategory::kModel, [&] { match({"hotdog", "x"}, source_with({}), {{"x", "934"}}); });
+  EXPECT_EQ(matches_text({"hotdog", "x"}, {{.row = 934, .name = "hotdog"}, {}}, 1000, HeadInit::kProbe),
+            "output layer: what the source knows helps the fit: hotdog from row 934 (hotdog)");
+}
+
 TEST(MatchClasses, TheLogNamesRowsAndWhatTheRestGets) {
   const std::vector<HeadSource> sources = {{.row = 934, .name = "hotdog"}, {}, {.row = 934, .name = "hotdog"}, {.row = 3, .name = ""}};
   EXPECT_EQ(
@@ -132,10 +151,10 @@ TEST(CopyHeadRows, WhereEveryRowIsTakenTheRestIsZeroAndAMisfitIsRefused) {
   expect_says(message_of(ErrorCategory::kModel, [&] { copy_head_rows(*network, source, {{.row = 1}, {}, {}}); }), {"_fc.bias"});
 }
 
-FeatureTable some_features(const Network& network, const std::string& name = "features") {
+FeatureTable some_features(const Network& network, const std::string& name = "features", std::int64_t photos = 12) {
   FeatureTable table;
-  table.rows = test::generate(name, 12 * network.feature_count(), 0, 0.05).view({12, network.feature_count()});
-  for (int i = 0; i < 12; ++i) {
+  table.rows = test::generate(name, photos * network.feature_count(), 0, 0.05).view({photos, network.feature_count()});
+  for (std::int64_t i = 0; i < photos; ++i) {
     table.labels.push_back(i % 2);
     table.rows[i][i % 2] += 3;
   }
@@ -160,7 +179,7 @@ TEST(FitHead, TheProbeNamesItsOwnPhotosAndTheBiasAloneLeavesTheRows) {
 TEST(FitHead, TakesThePenaltyThatTheValidationPhotosLike) {
   const std::unique_ptr<Network> network = make_network(test::kTinyArchitecture, 2, /*seed=*/6);
   const FeatureTable train = some_features(*network, "train");
-  FeatureTable validation = some_features(*network, "validation");
+  FeatureTable validation = some_features(*network, "validation", kFewestToJudge);
   validation.labels[0] = 1 - validation.labels[0];
   const std::vector<HeadTrial> trials = fit_head(*network, {.train = train, .validation = &validation});
   const auto best = std::min_element(trials.begin(), trials.end(),
@@ -178,10 +197,22 @@ TEST(FitHead, TakesThePenaltyThatTheValidationPhotosLike) {
   EXPECT_TRUE(
       test::tensors_close(network->head_tensor(ParameterRole::kWeight), alone.weight.to(at::kFloat), {.relative = 1e-5, .absolute = 1e-6}));
   // Photos that are fitted to and chosen by like the weakest penalty best.
-  EXPECT_TRUE(fit_head(*network, {.train = train, .validation = &train}).back().chosen);
-  const std::vector<HeadTrial> unchosen = fit_head(*network, {.train = train});
-  ASSERT_EQ(unchosen.size(), 1U);
-  EXPECT_TRUE(unchosen.front().chosen);
+  const FeatureTable many = some_features(*network, "many", kFewestToJudge);
+  EXPECT_TRUE(fit_head(*network, {.train = many, .validation = &many}).back().chosen);
+}
+
+TEST(FitHead, TooFewPhotosChooseNoPenalty) {
+  const std::unique_ptr<Network> network = make_network(test::kTinyArchitecture, 2, /*seed=*/6);
+  const FeatureTable train = some_features(*network, "train"), few = some_features(*network, "validation", kFewestToJudge - 1);
+  const std::vector<HeadTrial> unseen = fit_head(*network, {.train = train}), seen = fit_head(*network, {.train = train, .validation = &few});
+  ASSERT_EQ(unseen.size(), 1U);
+  ASSERT_EQ(seen.size(), 1U);
+  EXPECT_TRUE(unseen.front().chosen && seen.front().chosen);
+  EXPECT_EQ(seen.front().penalty, 1e-3);
+  EXPECT_EQ(seen.front().train_loss, unseen.front().train_loss);
+  EXPECT_EQ(unseen.front().validation_loss, 0);
+  EXPECT_GT(seen.front().validation_loss, 0);
+  EXPECT_EQ(fit_head(*network, {.train = some_features(*network, "more", 2000)}).front().penalty, 3e-4);
 }
 
 TEST(FitHead, RefusesFeaturesThatItCannotUse) {
@@ -193,10 +224,75 @@ TEST(FitHead, RefusesFeaturesThatItCannotUse) {
   message_of(ErrorCategory::kData, [&] { fit_head(*network, {.train = none}); });
 }
 
+// Photos whose class is a matter of one direction among all the features, and noise in the others.
+FeatureTable split_by(const at::Tensor& row, const std::string& name, std::int64_t photos) {
+  FeatureTable table;
+  table.rows = test::generate(name, photos * row.size(0), -1, 1).view({photos, row.size(0)});
+  for (std::int64_t i = 0; i < photos; ++i) {
+    table.labels.push_back(i % 2);
+    table.rows[i] += (static_cast<double>(2 * (i % 2) - 1) - table.rows[i].dot(row) / row.dot(row)) * row;
+  }
+  return table;
+}
+
+double share_right(const Network& network, const FeatureTable& photos) {
+  return network.head(photos.rows).argmax(1).eq(at::tensor(photos.labels, at::kLong)).to(at::kDouble).mean().item<double>();
+}
+
+TEST(FitHead, FewPhotosFindTheDirectionThatTheSourceKnows) {
+  const std::unique_ptr<Network> network = make_network(test::kTinyArchitecture, 2, /*seed=*/6);
+  const c10::NoGradGuard no_gradients;
+  const at::Tensor row = test::generate("row", network->feature_count(), -0.05, 0.05);
+  const FeatureTable few = split_by(row, "few", 6), others = split_by(row, "others", 100);
+  fit_head(*network, {.train = few});
+  const double alone = share_right(*network, others);
+  fit_head(*network, {.train = few, .known_rows = row.unsqueeze(0)});
+  EXPECT_LT(alone, 0.8);
+  EXPECT_EQ(share_right(*network, others), 1);
+  // The row of a class that is not among the photos is one more direction, and does no harm; nor does one that they do not vary in.
+  fit_head(*network, {.train = few, .known_rows = at::stack({row, test::generate("other", row.size(0), -0.1, 0.1), at::zeros_like(row)})});
+  EXPECT_GT(share_right(*network, others), 0.95);
+}
+
+TEST(FitHead, TheKnownColumnsAreScaledToAllFeaturesAndComeBackAsWeights) {
+  const std::unique_ptr<Network> network = make_network(test::kTinyArchitecture, 2, /*seed=*/6);
+  const c10::NoGradGuard no_gradients;
+  const FeatureTable train = some_features(*network, "train");
+  const at::Tensor rows = test::generate("rows", 2 * network->feature_count(), -0.1, 0.1).view({2, network->feature_count()});
+  const std::vector<HeadTrial> trials = fit_head(*network, {.train = train, .known_rows = rows});
+  const at::Tensor features = train.rows.to(at::kDouble), answers = features.matmul(rows.to(at::kDouble).t());
+  const at::Tensor columns = answers / answers.std(0, /*unbiased=*/false) * std::sqrt(feature_variance(features));
+  const LogisticFit wide =
+      fit_logistic({.features = at::cat({features, columns}, 1), .labels = at::tensor(train.labels, at::kLong), .classes = 2},
+                   trials.front().penalty * feature_variance(features));
+  const at::Tensor logits = at::addmm(wide.bias, at::cat({features, columns}, 1), wide.weight.t());
+  // The head's weights and its products are float32: 1280 of them are summed.
+  EXPECT_TRUE(test::tensors_close(network->head(train.rows), logits.to(at::kFloat), {.relative = 1e-4, .absolute = 1e-4}));
+}
+
 FeatureTable joined(const FeatureTable& a, const FeatureTable& b) {
   FeatureTable both{.rows = at::cat({a.rows, b.rows}), .labels = a.labels, .sample_of = {}, .row_of = {}, .unreadable = {}};
   both.labels.insert(both.labels.end(), b.labels.begin(), b.labels.end());
   return both;
+}
+
+TEST(RefitGain, KeepsToTheDirectionThatTheSourceKnows) {
+  const std::unique_ptr<Network> network = make_network(test::kTinyArchitecture, 2, /*seed=*/6);
+  const c10::NoGradGuard no_gradients;
+  const at::Tensor row = test::generate("row", network->feature_count(), -0.05, 0.05);
+  const FeatureTable few = split_by(row, "few", 6), more = split_by(row, "more", 6), others = split_by(row, "others", 100);
+  const HeadFitPhotos photos{.train = few, .validation = &more, .known_rows = row.unsqueeze(0)};
+  const std::vector<HeadTrial> trials = fit_head(*network, photos);
+  const LogisticScore known = cross_validate_head(*network, photos, trials);
+  EXPECT_EQ(known.top1, 1);
+  EXPECT_LT(known.loss, cross_validate_head(*network, {.train = few, .validation = &more}, trials).loss);
+  StateDict weights = network->state();
+  add_refit_gain(weights, refit_gain(*network, photos, trials));
+  const at::Tensor before = network->head_tensor(ParameterRole::kWeight).clone();
+  network->load(weights, /*with_head=*/true);
+  const at::Tensor change = (network->head_tensor(ParameterRole::kWeight) - before)[1];
+  EXPECT_GT(change.abs().max().item<double>(), 0);
+  EXPECT_EQ(share_right(*network, others), 1);
 }
 
 TEST(RefitGain, IsWhatAFitToAllPhotosHasMore) {
@@ -231,7 +327,7 @@ TrainOptions options_with(const std::filesystem::path& folder, const char* name,
   TrainOptions options = test::tiny_options(folder, {.name = name});
   options.head_init = init;
   options.epochs = epochs;
-  if (init == HeadInit::kClass) options.head_class = {{"class_0", "2"}};  // the tiny source's rows have no names
+  options.head_class = {{"class_0", "2"}};  // the tiny source's rows have no names
   return options;
 }
 
@@ -274,6 +370,21 @@ TEST(HeadInitRun, AModelOfHeadstartKnowsItsOwnClasses) {
   EXPECT_TRUE(test::differing_tensors(test::read_model_tensors(first.options.out), test::read_model_tensors(second.options.out)).empty());
 }
 
+TEST(HeadInitRun, TheProbeIsHelpedByTheRowThatIsNamed) {
+  const test::TempDir folder;
+  TrainOptions helped = options_with(folder.path(), "helped", HeadInit::kProbe, 0), alone = helped;
+  std::string log;
+  helped.log = [&log](LogLevel, std::string_view message) { log += std::string(message) + "\n"; };
+  const TrainResult result = train(helped);
+  expect_says(log, {"helps the fit: class_0 from row 2"});
+  EXPECT_EQ(rows_of(result.head_sources), (std::vector<int>{2, -1}));
+  alone.out = folder / "alone";
+  alone.head_class.clear();
+  EXPECT_TRUE(train(alone).head_sources.empty());
+  EXPECT_EQ(test::differing_tensors(test::read_model_tensors(helped.out), test::read_model_tensors(alone.out)),
+            (std::vector<std::string>{"_fc.weight", "_fc.bias"}));
+}
+
 TEST(HeadInitRun, TheProbeTellsTheTinyPhotosApartBeforeAnyStep) {
   for (const Recipe recipe : {Recipe::kFinetune, Recipe::kHead}) {
     const test::TempDir folder;
@@ -297,7 +408,7 @@ TEST(HeadInitRun, EpochsThatAreWorseLeaveTheFittedNetwork) {
   EXPECT_EQ(fitted.options.epochs, 0);
   ASSERT_TRUE(fitted.start && told.start);
   EXPECT_EQ(told.start->validation_top1, fitted.start->validation_top1);
-  EXPECT_GT(told.head_trials.size(), 2U);
+  EXPECT_EQ(told.head_trials.size(), 1U);  // too few photos to choose a penalty by
   EXPECT_GE(fitted.validation.metrics.top1, 0.8);
   // A rate that spoils everything.
   options.out = folder / "spoilt";
@@ -357,7 +468,7 @@ TEST(HeadInitRun, RefusesWhatCannotBeMeant) {
   };
   expect_says(refused([](TrainOptions& o) { o.scratch = true; }), {"scratch"});
   expect_says(refused([](TrainOptions& o) { o.head_bias = HeadBias::kUniform; }), {"head_bias"});
-  expect_says(refused([](TrainOptions& o) { o.head_init = HeadInit::kProbe; }), {"head_class", "head_init class"});
+  expect_says(refused([](TrainOptions& o) { o.head_init = HeadInit::kZero; }), {"head_class", "head_init class or probe"});
   expect_says(refused([](TrainOptions& o) { o.head_class = {{"class_7", "2"}}; }), {"class_7", "class_1"});
   EXPECT_FALSE(std::filesystem::exists(folder / "run"));
 }

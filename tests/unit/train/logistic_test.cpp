@@ -143,14 +143,14 @@ TEST(CrossValidate, ScoresEachPhotoByAFitToTheOthers) {
       correct += logits.argmax().item<std::int64_t>() == label ? 1 : 0;
     }
   }
-  const LogisticScore score = cross_validate(data, kL2, 3, fit_logistic(data, kL2), kGradient);
+  const LogisticScore score = cross_validate(data, kL2, 3, kGradient);
   EXPECT_NEAR(score.loss, loss / weight, 1e-6);  // gradients of 1e-9 over a curvature of some 1e-3
   EXPECT_DOUBLE_EQ(score.top1, correct / 6);
 }
 
 TEST(CrossValidate, WhereEachClassHasOnePhotoThereIsNothingToScore) {
   const LabelledFeatures data{.features = at::eye(3, at::kDouble), .labels = at::arange(3, at::kLong), .classes = 3};
-  EXPECT_EQ(cross_validate(data, 0.1, 5, fit_logistic(data, 0.1), 1e-4).loss, 0);
+  EXPECT_EQ(cross_validate(data, 0.1, 5, 1e-4).loss, 0);
 }
 
 TEST(FitBiases, MakeThePhotosAsLikelyAsTheyCanBeAndTouchNoOtherClass) {
