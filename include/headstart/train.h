@@ -170,8 +170,8 @@ struct TrainOptions {
   std::optional<LearningRateShape> schedule;
   std::optional<ScratchInit> scratch_init;
   std::optional<HeadInit> head_init;
-  // With kClass and kProbe: class → the source's class, by name (any of imagenet_classes()'s, or a label of the source model file) or by row; "" for
-  // none. Classes that are not named here are matched by their own name.
+  // With kClass and kProbe: class → the source's class, by name (any of imagenet_classes()'s, or a label of the source model file) or by
+  // row; "" for none. Classes that are not named here are matched by their own name.
   std::map<std::string, std::string> head_class;
   std::optional<HeadBias> head_bias;
   std::optional<Refit> refit;

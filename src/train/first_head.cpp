@@ -47,10 +47,8 @@ at::Tensor weights_of_classes(const Run& run) {
 
 // `features` must outlive it.
 HeadFitPhotos all_photos(const Run& run, const Features& features) {
-  return {.train = features.train,
-          .validation = &features.validation,
-          .class_weights = weights_of_classes(run),
-          .known_rows = run.known_rows};
+  return {
+      .train = features.train, .validation = &features.validation, .class_weights = weights_of_classes(run), .known_rows = run.known_rows};
 }
 
 Metrics metrics_of(const Run& run, Split split, const FeatureTable& table) {

@@ -112,8 +112,8 @@ class KnownColumns {
   LogisticFit of_features(LogisticFit fit) const {
     if (!directions_.defined()) return fit;
     const std::int64_t features = directions_.size(0);
-    fit.weight = fit.weight.narrow(1, 0, features) +
-                 fit.weight.narrow(1, features, directions_.size(1)).matmul(directions_.to(at::kDouble).t());
+    fit.weight =
+        fit.weight.narrow(1, 0, features) + fit.weight.narrow(1, features, directions_.size(1)).matmul(directions_.to(at::kDouble).t());
     return fit;
   }
 

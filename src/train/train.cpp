@@ -243,8 +243,8 @@ struct StartingPoint {
 
 // What the run begins with. The output rows that it takes from the source were chosen when the run was begun.
 StartingPoint first_network(const Source& source, const TrainResult& progress) {
-  StartingPoint start{
-      .network = make_target_network(source, static_cast<std::int64_t>(progress.classes.size()), progress.options), .known_rows = {}};
+  StartingPoint start{.network = make_target_network(source, static_cast<std::int64_t>(progress.classes.size()), progress.options),
+                      .known_rows = {}};
   if (progress.options.head_init == HeadInit::kClass) copy_head_rows(*start.network, source, progress.head_sources);
   if (progress.options.head_init == HeadInit::kProbe) start.known_rows = known_rows(*start.network, source, progress.head_sources);
   return start;

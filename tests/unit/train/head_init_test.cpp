@@ -204,7 +204,8 @@ TEST(FitHead, TakesThePenaltyThatTheValidationPhotosLike) {
 TEST(FitHead, TooFewPhotosChooseNoPenalty) {
   const std::unique_ptr<Network> network = make_network(test::kTinyArchitecture, 2, /*seed=*/6);
   const FeatureTable train = some_features(*network, "train"), few = some_features(*network, "validation", kFewestToJudge - 1);
-  const std::vector<HeadTrial> unseen = fit_head(*network, {.train = train}), seen = fit_head(*network, {.train = train, .validation = &few});
+  const std::vector<HeadTrial> unseen = fit_head(*network, {.train = train}),
+                               seen = fit_head(*network, {.train = train, .validation = &few});
   ASSERT_EQ(unseen.size(), 1U);
   ASSERT_EQ(seen.size(), 1U);
   EXPECT_TRUE(unseen.front().chosen && seen.front().chosen);
