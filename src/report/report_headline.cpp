@@ -109,6 +109,21 @@ std::string resize_table(const TrainResult& result) {
       rows);
 }
 
+// Which of the source's output rows the fit was given the answers of; "" for none.
+std::string known_classes_text(const ReportContext& context) {
+  const TrainResult& result = context.result;
+  std::vector<std::string> known;
+  for (std::size_t i = 0; i < result.head_sources.size(); ++i) {
+    const HeadSource& source = result.head_sources[i];
+    if (source.row < 0) continue;
+    const std::string name = source.name.empty() ? "" : fmt::format(", {}", html_name(source.name));
+    known.push_back(fmt::format("{} (row {}{})", class_name(context, static_cast<int>(i)), source.row, name));
+  }
+  if (known.empty()) return {};
+  return fmt::format(" It was helped by what the source network itself answers for {}, one more number beside the features each.",
+                     join_some(known, 10));
+}
+
 std::string head_section(const ReportContext& context) {
   const TrainResult& result = context.result;
   if (result.head_trials.empty()) return {};
@@ -130,9 +145,9 @@ std::string head_section(const ReportContext& context) {
                       : "";
   return section("head", "Output layer",
                  fmt::format("<p class=\"soft\">Fitted to the features that the source network computes of the training photos: a "
-                             "logistic regression. {}</p><div class=\"scroll\"><table><thead><tr><th>penalty</th><th>training loss</th>"
+                             "logistic regression.{} {}</p><div class=\"scroll\"><table><thead><tr><th>penalty</th><th>training loss</th>"
                              "<th>validation loss</th><th>accuracy</th></tr></thead><tbody>{}</tbody></table></div>{}{}",
-                             choice, rows, resize_table(result), refit));
+                             known_classes_text(context), choice, rows, resize_table(result), refit));
 }
 
 std::string curves_section(const ReportContext& context) {

@@ -108,6 +108,17 @@ TEST(HtmlReport, ShowsTheViewsThatWereTriedAndTheOneThatWasTaken) {
   EXPECT_TRUE(contains(html, "<tr class=\"best\"><th class=\"left\">whole photos, squashed to 224 × 224 pixels</th><td>0.2500</td>"));
 }
 
+TEST(HtmlReport, NamesTheSourcesClassesThatHelpedTheFit) {
+  TrainResult result = test::fake_result({.classes = 3, .photos_per_class = 10});
+  result.head_trials = {{.penalty = 0.1, .chosen = true}};
+  EXPECT_FALSE(contains(html_report(result, ""), "It was helped"));
+  result.head_sources = {{.row = 934, .name = "hot <dog>"}, {}, {.row = 7, .name = ""}};
+  const std::string html = html_report(result, "");
+  EXPECT_TRUE(is_well_nested(html));
+  const std::string first = "<bdi>" + result.classes[0] + "</bdi>", last = "<bdi>" + result.classes[2] + "</bdi>";
+  EXPECT_TRUE(contains(html, "answers for " + first + " (row 934, <bdi>hot &lt;dog&gt;</bdi>) and " + last + " (row 7), one more"));
+}
+
 TEST(HtmlReport, SaysThatTheFileHasLearnedFromTheValidationPhotosToo) {
   TrainResult result = test::fake_result({.classes = 2, .photos_per_class = 40});
   result.head_trials = {{.penalty = 0.1, .chosen = true}};

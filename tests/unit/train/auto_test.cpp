@@ -22,27 +22,11 @@
 namespace headstart {
 namespace {
 
-// Every fifth photo of the first class changes places with one of the second: what nobody can name right leaves something to gain.
-void swap_some(const std::filesystem::path& photos) {
-  std::vector<std::vector<std::filesystem::path>> files;
-  for (const auto& folder : std::filesystem::directory_iterator(photos)) {
-    files.emplace_back();
-    for (const auto& file : std::filesystem::directory_iterator(folder)) files.back().push_back(file.path());
-    std::sort(files.back().begin(), files.back().end());
-  }
-  for (std::size_t i = 0; i < files.at(0).size(); i += 5) {
-    const std::filesystem::path aside = photos / "aside";
-    std::filesystem::rename(files[0][i], aside);
-    std::filesystem::rename(files[1][i], files[0][i]);
-    std::filesystem::rename(aside, files[1][i]);
-  }
-}
-
 // As many photos as it takes to judge: 2 classes of 50, two fifths of them to validate.
 TrainOptions auto_options(const std::filesystem::path& folder, const char* name, int photos_per_class = 50) {
   const bool is_new = !std::filesystem::exists(folder / "photos");
   TrainOptions options = test::tiny_options(folder, {.photos_per_class = photos_per_class, .name = name});
-  if (is_new) swap_some(options.photos);
+  if (is_new) test::swap_some_photos(options.photos);
   options.recipe = Recipe::kAuto;
   options.epochs = 3;
   options.patience = 0;
@@ -157,7 +141,7 @@ TEST(Auto, TheRefitLearnsFromTheValidationPhotosOnceTheyWereScored) {
 TEST(Auto, TestFiguresAreOfTheFileWithItsRefit) {
   const test::TempDir folder;
   test::make_tiny_dataset(folder / "photos/train", 2, 25);
-  swap_some(folder / "photos/train");
+  test::swap_some_photos(folder / "photos/train");
   test::make_tiny_dataset(folder / "photos/test", 2, 25, /*seed=*/9);
   for (const Recipe recipe : {Recipe::kAuto, Recipe::kHead}) {
     TrainOptions options = auto_options(folder.path(), recipe == Recipe::kAuto ? "auto" : "head");
@@ -221,7 +205,7 @@ TEST(Auto, GoesOnWhereItWasStoppedWithTheSameAverages) {
 TEST(Auto, GoesOnWhereItWasStoppedAmongTheTestPhotos) {
   const test::TempDir folder;
   test::make_tiny_dataset(folder / "photos/train", 2, 25);
-  swap_some(folder / "photos/train");
+  test::swap_some_photos(folder / "photos/train");
   test::make_tiny_dataset(folder / "photos/test", 2, 25, /*seed=*/9);
   const auto options_of = [&](const char* name) {
     TrainOptions options = auto_options(folder.path(), name);

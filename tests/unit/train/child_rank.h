@@ -22,7 +22,8 @@ enum class RankEvent {
   kOtherPhotos,   // the last rank's folder has one photo less
 };
 
-// The options of a run below `folder`, by the name of a set of them: "synchronised", "frozen" (statistics), "stages" (frozen ones), "head".
+// The options of a run below `folder`, by the name of a set of them: "synchronised", "frozen" (statistics), "stages" (frozen ones),
+// "head", "auto".
 TrainOptions group_options(const std::filesystem::path& folder, const std::string& set, const std::string& run);
 
 // Starts `ranks` processes that train with these options in folder/run, or go on with that run. Returns their process ids by rank.

@@ -88,6 +88,19 @@ TEST(GroupRun, OfTheHeadRecipeDividesTheFeatures) {
   expect_nearly_equal(folder / "of2", folder / "one");
 }
 
+// The fitted head, the epochs that follow and what the head learns from the validation photos in the end.
+TEST(GroupRun, OfAutoWithItsRefitEqualsARunInOneProcess) {
+  const test::TempDir folder;
+  const TrainOptions options = group_options(folder.path(), "auto", "one");
+  test::swap_some_photos(options.photos);
+  const TrainResult one = train(options);
+  EXPECT_TRUE(one.refitted);
+  ASSERT_EQ(one.history.size(), 1U);
+  expect_all_ended_well(2, folder.path(), "auto", "of2");
+  expect_nearly_equal(folder / "of2", folder / "one");
+  EXPECT_TRUE(run_from_json(read_text_file(folder / "of2/run.json")).refitted);
+}
+
 TEST(GroupRun, StopsOnAllRanksAfterTheSameStepAndGoesOnInOneProcess) {
   const test::TempDir folder;
   train(group_options(folder.path(), "frozen", "straight"));
