@@ -19,6 +19,9 @@ constexpr double kPenalties[] = {1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5,
 // Penalties are compared by their third digit of loss; the chosen one's fit is then carried to its end.
 constexpr double kTrialGradient = 1e-4;
 
+// Up to so many photos the source's answers have their full weight beside the features (docs/recipes.md).
+constexpr double kFewPhotos = 400;
+
 // Where nothing may choose, or too little is there to choose by: near the best from 10 to 1,600 photos (docs/recipes.md).
 double usual_penalty(const FeatureTable& train) { return std::clamp(0.5 / static_cast<double>(train.labels.size()), 3e-4, 1e-3); }
 
@@ -85,9 +88,9 @@ LogisticFit fit_in(const Network& network) {
 }
 
 // Features with what the source's output layer makes of them for the classes that it knows beside them, a column a class. They tell nothing
-// new, as they are sums of the features; but each varies as much as all features together, so that a penalty that is the same for all
-// columns hardly holds a weight back that points where the source's own row does. Few photos are enough to find that; with many the rest of
-// the features decide. What is fitted to the wider features is the same function of the features alone.
+// new, as they are sums of the features; but with few photos each varies as much as all features together, so that a penalty that is the
+// same for all columns hardly holds a weight back that points where the source's own row does. With many photos the features tell more than
+// the row did, and the columns shrink. What is fitted to the wider features is the same function of the features alone.
 class KnownColumns {
  public:
   explicit KnownColumns(const HeadFitPhotos& photos) {
@@ -95,7 +98,8 @@ class KnownColumns {
     const at::Tensor features = photos.train.rows.to(at::kCPU, at::kDouble);
     const at::Tensor rows = photos.known_rows.to(at::kCPU, at::kDouble).t();
     const at::Tensor variance = features.matmul(rows).var(0, /*unbiased=*/false);
-    const at::Tensor scale = (feature_variance(features) / variance).sqrt();
+    const double share = std::min(kFewPhotos / static_cast<double>(features.size(0)), 1.0);
+    const at::Tensor scale = (share * feature_variance(features) / variance).sqrt();
     directions_ = (rows * scale.where(variance > 0, at::zeros({}, at::kDouble))).to(at::kFloat);
   }
 

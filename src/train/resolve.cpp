@@ -60,9 +60,23 @@ void check_pixels(const TrainOptions& o) {
   for (const float std : p.std) expect(std::isfinite(std) && std > 0, "std", "positive", std);
 }
 
+// The recipe head trains its layer by steps where it is asked for anything that only steps have.
+RecipeDefaults defaults_for(const TrainOptions& o, std::string_view architecture) {
+  RecipeDefaults defaults = recipe_defaults(o.recipe, architecture, o.scratch);
+  if (o.recipe != Recipe::kHead || o.head_init.value_or(HeadInit::kProbe) != HeadInit::kProbe) return defaults;
+  const bool by_steps = o.epochs.value_or(0) > 0 || o.batch_size || o.lr || o.warmup_epochs || o.optimizer || o.momentum ||
+                        o.weight_decay || o.decay || o.loss || o.schedule || o.head_bias || o.keep || o.label_smoothing > 0 ||
+                        o.accumulate > 1 || o.clip_norm > 0;
+  if (!by_steps) {
+    defaults.head_init = HeadInit::kProbe;
+    defaults.epochs = 0;
+  }
+  return defaults;
+}
+
 // The bias and the weight of a copied or fitted row belong together.
 void check_head(const TrainOptions& o) {
-  const HeadInit init = o.head_init.value_or(recipe_defaults(o.recipe, "", o.scratch).head_init);
+  const HeadInit init = o.head_init.value_or(defaults_for(o, "").head_init);
   const bool from_elsewhere = init == HeadInit::kClass || init == HeadInit::kProbe;
   if (!o.head_class.empty() && !from_elsewhere) {
     throw Error(ErrorCategory::kUsage,
@@ -281,22 +295,8 @@ at::Device rank_device(const std::string& name, const std::optional<Distributed>
   return resolve_device(fmt::format("cuda:{}", group->local_rank));
 }
 
-// The recipe head trains its layer by steps where it is asked for anything that only steps have.
-RecipeDefaults defaults_for(const TrainOptions& o, const Source& source) {
-  RecipeDefaults defaults = recipe_defaults(o.recipe, source.architecture->name, o.scratch);
-  if (o.recipe != Recipe::kHead || o.head_init.value_or(HeadInit::kProbe) != HeadInit::kProbe) return defaults;
-  const bool by_steps = o.epochs.value_or(0) > 0 || o.batch_size || o.lr || o.warmup_epochs || o.optimizer || o.momentum ||
-                        o.weight_decay || o.decay || o.loss || o.schedule || o.head_bias || o.keep || o.label_smoothing > 0 ||
-                        o.accumulate > 1 || o.clip_norm > 0;
-  if (!by_steps) {
-    defaults.head_init = HeadInit::kProbe;
-    defaults.epochs = 0;
-  }
-  return defaults;
-}
-
 ResolvedOptions resolve_options(const TrainOptions& options, const Source& source) {
-  const RecipeDefaults defaults = defaults_for(options, source);
+  const RecipeDefaults defaults = defaults_for(options, source.architecture->name);
   const at::Device device = rank_device(options.device, options.distributed);
   ResolvedOptions r;
   r.photos = std::filesystem::absolute(options.photos);

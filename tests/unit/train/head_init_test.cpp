@@ -255,20 +255,23 @@ TEST(FitHead, FewPhotosFindTheDirectionThatTheSourceKnows) {
   EXPECT_GT(share_right(*network, others), 0.95);
 }
 
+// With few photos the source's answers vary as all features together, with 1,600 half as much.
 TEST(FitHead, TheKnownColumnsAreScaledToAllFeaturesAndComeBackAsWeights) {
   const std::unique_ptr<Network> network = make_network(test::kTinyArchitecture, 2, /*seed=*/6);
   const c10::NoGradGuard no_gradients;
-  const FeatureTable train = some_features(*network, "train");
   const at::Tensor rows = test::generate("rows", 2 * network->feature_count(), -0.1, 0.1).view({2, network->feature_count()});
-  const std::vector<HeadTrial> trials = fit_head(*network, {.train = train, .known_rows = rows});
-  const at::Tensor features = train.rows.to(at::kDouble), answers = features.matmul(rows.to(at::kDouble).t());
-  const at::Tensor columns = answers / answers.std(0, /*unbiased=*/false) * std::sqrt(feature_variance(features));
-  const LogisticFit wide =
-      fit_logistic({.features = at::cat({features, columns}, 1), .labels = at::tensor(train.labels, at::kLong), .classes = 2},
-                   trials.front().penalty * feature_variance(features));
-  const at::Tensor logits = at::addmm(wide.bias, at::cat({features, columns}, 1), wide.weight.t());
-  // The head's weights and its products are float32: 1280 of them are summed.
-  EXPECT_TRUE(test::tensors_close(network->head(train.rows), logits.to(at::kFloat), {.relative = 1e-4, .absolute = 1e-4}));
+  for (const auto& [photos, strength] : {std::pair(12, 1.0), std::pair(1600, 0.5)}) {
+    const FeatureTable train = some_features(*network, "train", photos);
+    const std::vector<HeadTrial> trials = fit_head(*network, {.train = train, .known_rows = rows});
+    const at::Tensor features = train.rows.to(at::kDouble), answers = features.matmul(rows.to(at::kDouble).t());
+    const at::Tensor columns = answers / answers.std(0, /*unbiased=*/false) * strength * std::sqrt(feature_variance(features));
+    const at::Tensor wide = at::cat({features, columns}, 1);
+    const LogisticFit fit = fit_logistic({.features = wide, .labels = at::tensor(train.labels, at::kLong), .classes = 2},
+                                         trials.front().penalty * feature_variance(features));
+    // The head's weights and its products are float32: 1280 of them are summed.
+    EXPECT_TRUE(test::tensors_close(network->head(train.rows), at::addmm(fit.bias, wide, fit.weight.t()).to(at::kFloat),
+                                    {.relative = 1e-4, .absolute = 1e-4}));
+  }
 }
 
 FeatureTable joined(const FeatureTable& a, const FeatureTable& b) {
@@ -379,6 +382,14 @@ TEST(HeadInitRun, TheProbeIsHelpedByTheRowThatIsNamed) {
   const TrainResult result = train(helped);
   expect_says(log, {"helps the fit: class_0 from row 2"});
   EXPECT_EQ(rows_of(result.head_sources), (std::vector<int>{2, -1}));
+  TrainOptions recipe = test::tiny_options(folder.path(), {.name = "recipe"});
+  recipe.recipe = Recipe::kHead;
+  recipe.epochs.reset();
+  recipe.lr.reset();
+  recipe.batch_size.reset();
+  recipe.head_class = helped.head_class;
+  train(recipe);
+  EXPECT_TRUE(test::differing_tensors(test::read_model_tensors(helped.out), test::read_model_tensors(recipe.out)).empty());
   alone.out = folder / "alone";
   alone.head_class.clear();
   EXPECT_TRUE(train(alone).head_sources.empty());
@@ -470,6 +481,9 @@ TEST(HeadInitRun, RefusesWhatCannotBeMeant) {
   expect_says(refused([](TrainOptions& o) { o.scratch = true; }), {"scratch"});
   expect_says(refused([](TrainOptions& o) { o.head_bias = HeadBias::kUniform; }), {"head_bias"});
   expect_says(refused([](TrainOptions& o) { o.head_init = HeadInit::kZero; }), {"head_class", "head_init class or probe"});
+  // The recipe head fits its layer, unless it is asked for steps.
+  const auto head_by_steps = [](TrainOptions& o) { o.head_init.reset(), o.recipe = Recipe::kHead, o.epochs = 2; };
+  expect_says(refused(head_by_steps), {"head_class", "head_init class or probe"});
   expect_says(refused([](TrainOptions& o) { o.head_class = {{"class_7", "2"}}; }), {"class_7", "class_1"});
   EXPECT_FALSE(std::filesystem::exists(folder / "run"));
 }
