@@ -93,6 +93,15 @@ std::string accuracy_line(std::string_view name, const Metrics& metrics, const P
                      human_count(metrics.photos));
 }
 
+// The source's classes whose rows helped the fit: "hotdog and pizza"; "" for none.
+std::string helpers(const TrainResult& result) {
+  std::vector<std::string> names;
+  for (const HeadSource& source : result.head_sources) {
+    if (source.row >= 0) names.push_back(source.name.empty() ? fmt::format("row {}", source.row) : printable(source.name));
+  }
+  return join_some(names);
+}
+
 }  // namespace
 
 TrainView::TrainView(Console& console, std::string only_progress_of) : console_(console), only_progress_of_(std::move(only_progress_of)) {}
@@ -167,10 +176,11 @@ void TrainView::on_head_fit(const TrainResult& so_far) {
   const std::string view = !so_far.options.choose_resize              ? "the photos' features"
                            : shown.resize_mode == ResizeMode::kSquash ? fmt::format("whole photos, squashed to {}", shown.crop_size)
                                                                       : "the photos' middle";
-  console_.say(fmt::format("output layer fitted to {:<28}  train loss {:.3f} {:>6}  {} loss {:.3f} {}  (penalty {:g}{})", view,
+  const std::string help = helpers(so_far);
+  console_.say(fmt::format("output layer fitted to {:<28}  train loss {:.3f} {:>6}  {} loss {:.3f} {}  (penalty {:g}{}{})", view,
                            so_far.start->train_loss, human_percent(so_far.start->train_top1), scored_, so_far.start->validation_loss,
                            console_.paint().bold(fmt::format("{:>6}", human_percent(so_far.start->validation_top1))), chosen->penalty,
-                           choice));
+                           choice, help.empty() ? "" : "; helped by the source's " + help));
 }
 
 void TrainView::on_epoch(const EpochRecord& epoch) {

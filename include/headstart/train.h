@@ -329,7 +329,7 @@ struct TrainResult {
   std::vector<std::string> classes;
   std::vector<HeadSource> head_sources;    // by class; empty where no class has a row of the source's
   std::vector<HeadTrial> head_trials;      // strongest penalty first; empty but under HeadInit::kProbe
-  std::vector<ResizeTrial> resize_trials;  // empty but under Recipe::kAuto, which tries three
+  std::vector<ResizeTrial> resize_trials;  // empty but under Recipe::kAuto, which tries three or four
   std::optional<EpochRecord> start;        // the fitted network before the first step, under HeadInit::kProbe; a rival of the epochs
   std::vector<EpochRecord> history;
   std::vector<TrainingPoint> curve;

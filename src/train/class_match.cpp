@@ -121,8 +121,7 @@ std::vector<HeadSource> match_classes(const std::vector<std::string>& classes, c
   return any ? sources : std::vector<HeadSource>();
 }
 
-std::string matches_text(const std::vector<std::string>& classes, const std::vector<HeadSource>& sources, std::size_t source_rows,
-                         HeadInit init) {
+std::string matches_text(const std::vector<std::string>& classes, const std::vector<HeadSource>& sources, std::size_t source_rows) {
   std::vector<std::string> matched, unmatched;
   std::set<int> rows;
   for (std::size_t i = 0; i < classes.size(); ++i) {
@@ -136,7 +135,6 @@ std::string matches_text(const std::vector<std::string>& classes, const std::vec
     }
   }
   constexpr std::size_t kMostNamed = 20;
-  if (init == HeadInit::kProbe) return fmt::format("output layer: what the source knows helps the fit: {}", join_some(matched, kMostNamed));
   std::string text = fmt::format("output layer: {}", join_some(matched, kMostNamed));
   if (unmatched.empty()) return text;
   const std::size_t others = source_rows - rows.size();

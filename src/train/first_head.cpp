@@ -47,8 +47,10 @@ at::Tensor weights_of_classes(const Run& run) {
 
 // `features` must outlive it.
 HeadFitPhotos all_photos(const Run& run, const Features& features) {
-  return {
-      .train = features.train, .validation = &features.validation, .class_weights = weights_of_classes(run), .known_rows = run.known_rows};
+  return {.train = features.train,
+          .validation = &features.validation,
+          .class_weights = weights_of_classes(run),
+          .known_rows = helpful_rows(run.known_rows, features.train).weights};
 }
 
 Metrics metrics_of(const Run& run, Split split, const FeatureTable& table) {
@@ -103,6 +105,7 @@ Features fit_whole_head(Run& run) {
   HeadFitPhotos photos = all_photos(run, features);
   if (!may_choose) photos.validation = nullptr;
   progress.head_trials = fit_head(*run.network, photos);
+  progress.head_sources = helpful_rows(run.known_rows, features.train).sources;
   share_weights(run);
   const Metrics on_train = metrics_of(run, Split::kTrain, features.train),
                 held_out = metrics_of(run, Split::kValidation, features.validation);

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "headstart/error.h"
@@ -18,9 +19,6 @@ namespace {
 constexpr double kPenalties[] = {1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5};
 // Penalties are compared by their third digit of loss; the chosen one's fit is then carried to its end.
 constexpr double kTrialGradient = 1e-4;
-
-// Up to so many photos the source's answers have their full weight beside the features (docs/recipes.md).
-constexpr double kFewPhotos = 400;
 
 // Where nothing may choose, or too little is there to choose by: near the best from 10 to 1,600 photos (docs/recipes.md).
 double usual_penalty(const FeatureTable& train) { return std::clamp(0.5 / static_cast<double>(train.labels.size()), 3e-4, 1e-3); }
@@ -88,9 +86,9 @@ LogisticFit fit_in(const Network& network) {
 }
 
 // Features with what the source's output layer makes of them for the classes that it knows beside them, a column a class. They tell nothing
-// new, as they are sums of the features; but with few photos each varies as much as all features together, so that a penalty that is the
-// same for all columns hardly holds a weight back that points where the source's own row does. With many photos the features tell more than
-// the row did, and the columns shrink. What is fitted to the wider features is the same function of the features alone.
+// new, as they are sums of the features; but each varies as much as all features together, so that a penalty that is the same for all
+// columns hardly holds a weight back that points where the source's own row does: few photos are enough to find that. What is fitted to the
+// wider features is the same function of the features alone.
 class KnownColumns {
  public:
   explicit KnownColumns(const HeadFitPhotos& photos) {
@@ -98,8 +96,7 @@ class KnownColumns {
     const at::Tensor features = photos.train.rows.to(at::kCPU, at::kDouble);
     const at::Tensor rows = photos.known_rows.to(at::kCPU, at::kDouble).t();
     const at::Tensor variance = features.matmul(rows).var(0, /*unbiased=*/false);
-    const double share = std::min(kFewPhotos / static_cast<double>(features.size(0)), 1.0);
-    const at::Tensor scale = (share * feature_variance(features) / variance).sqrt();
+    const at::Tensor scale = (feature_variance(features) / variance).sqrt();
     directions_ = (rows * scale.where(variance > 0, at::zeros({}, at::kDouble))).to(at::kFloat);
   }
 
@@ -150,6 +147,24 @@ LogisticFit choose_penalty(const LabelledFeatures& train, const LabelledFeatures
   return best;
 }
 
+// Whether a class's own photos have clearly higher scores [N] than the others, by the share of pairs and the rank test of Mann and Whitney
+// (normal approximation, with its correction for continuity).
+bool is_borne_out(const at::Tensor& scores, const std::vector<std::int64_t>& labels, std::int64_t label) {
+  constexpr std::int64_t kManyPhotos = 400;  // of the class: from so many on the fit finds its way alone
+  constexpr double kShareOfPairs = 0.8;
+  constexpr double kSure = 1.645;  // standard deviations: a row that means something else gets there one time in twenty
+  const at::Tensor is_own = at::tensor(labels, at::kLong).eq(label), on_cpu = scores.to(at::kCPU);
+  const at::Tensor own = on_cpu.masked_select(is_own), others = on_cpu.masked_select(is_own.logical_not());
+  const auto a = static_cast<double>(own.numel()), b = static_cast<double>(others.numel());
+  if (a == 0 || b == 0 || own.numel() > kManyPhotos) return false;
+  double won = 0;
+  for (std::int64_t i = 0; i < own.numel(); ++i) {
+    won += others.lt(own[i]).sum().item<double>() + others.eq(own[i]).sum().item<double>() / 2;
+  }
+  const double deviations = (won - a * b / 2 - 0.5) / std::sqrt(a * b * (a + b + 1) / 12);
+  return won >= kShareOfPairs * a * b && deviations >= kSure;
+}
+
 }  // namespace
 
 void copy_head_rows(Network& network, const Source& source, const std::vector<HeadSource>& sources) {
@@ -172,15 +187,34 @@ void fit_head_biases(Network& network, const HeadFitPhotos& photos, const std::v
   bias.add_(fit_biases(network.head(photos.train.rows), labels, without_row(sources), photos.class_weights).to(bias.options()));
 }
 
-at::Tensor known_rows(const Network& network, const Source& source, const std::vector<HeadSource>& sources) {
+KnownRows known_rows(const Network& network, const Source& source, std::vector<HeadSource> sources) {
   const c10::NoGradGuard no_gradients;
   std::vector<std::int64_t> rows;
   for (const HeadSource& one : sources) {
-    if (one.row >= 0 && std::find(rows.begin(), rows.end(), one.row) == rows.end()) rows.push_back(one.row);
+    if (one.row >= 0) rows.push_back(one.row);
   }
   if (rows.empty()) return {};
   const at::Tensor weight = source_tensor(source, "weight", {std::ssize(source.classes), network.feature_count()});
-  return weight.index_select(0, at::tensor(rows, at::kLong));
+  return {.sources = std::move(sources), .weights = weight.index_select(0, at::tensor(rows, at::kLong))};
+}
+
+KnownRows helpful_rows(const KnownRows& known, const FeatureTable& train) {
+  const c10::NoGradGuard no_gradients;
+  KnownRows helpful = known;
+  std::vector<std::int64_t> kept;
+  std::int64_t row = 0;
+  for (std::size_t label = 0; label < known.sources.size(); ++label) {
+    if (known.sources[label].row < 0) continue;
+    if (is_borne_out(train.rows.matmul(known.weights[row].to(train.rows.device())), train.labels, static_cast<std::int64_t>(label))) {
+      kept.push_back(row);
+    } else {
+      helpful.sources[label] = {};
+    }
+    ++row;
+  }
+  if (kept.empty()) return {};
+  helpful.weights = known.weights.index_select(0, at::tensor(kept, at::kLong));
+  return helpful;
 }
 
 std::vector<HeadTrial> fit_head(Network& network, const HeadFitPhotos& photos) {

@@ -18,21 +18,29 @@
 
 namespace headstart {
 
-// Which row of the source each class has, by class: kClass starts from these, kProbe's fit is helped by them. `asked` as
+// Which row of the source each class has, by class: kClass starts from these, kProbe's fit may be helped by them. `asked` as
 // TrainOptions::head_class. A class whose own name means several of the source's is an error under kClass, as is no class with a row; under
 // kProbe, which can do without, it has none, and where none has one the answer is empty.
 std::vector<HeadSource> match_classes(const std::vector<std::string>& classes, const Source& source,
                                       const std::map<std::string, std::string>& asked, HeadInit init = HeadInit::kClass);
 
 // "output layer: hotdog from row 934 (hotdog); no source class for not-hotdog: …", for the log.
-std::string matches_text(const std::vector<std::string>& classes, const std::vector<HeadSource>& sources, std::size_t source_rows,
-                         HeadInit init = HeadInit::kClass);
+std::string matches_text(const std::vector<std::string>& classes, const std::vector<HeadSource>& sources, std::size_t source_rows);
 
 // Copies the rows, bit by bit; a class without one gets the mean of the rows that no class has (zero where there is none). On the CPU.
 void copy_head_rows(Network& network, const Source& source, const std::vector<HeadSource>& sources);
 
-// The rows' weights that the classes have, each once: float32 [rows, F] on the CPU, undefined where there are none.
-at::Tensor known_rows(const Network& network, const Source& source, const std::vector<HeadSource>& sources);
+// What the source's output layer knows of the classes.
+struct KnownRows {
+  std::vector<HeadSource> sources;  // by class; empty where no class has a row
+  at::Tensor weights;               // float32 [classes that have one, F] on the CPU, in the order of the classes; undefined where none has
+};
+KnownRows known_rows(const Network& network, const Source& source, std::vector<HeadSource> sources);
+
+// Those rows of which the training photos say that they help: a name can mean something else, and a wrong row misleads a fit to a handful
+// of photos (docs/recipes.md). A class's own photos have to score clearly higher on its row than the others; and of a class with many
+// photos these tell more than the row does.
+KnownRows helpful_rows(const KnownRows& known, const FeatureTable& train);
 
 // Whether something is fitted before the first step: with kProbe the whole output layer, with kClass the biases of the classes without a
 // row.
@@ -42,7 +50,7 @@ struct HeadFitPhotos {
   const FeatureTable& train;
   const FeatureTable* validation = nullptr;  // whose loss chooses the penalty; nullptr or few: one that suits most is taken
   at::Tensor class_weights;                  // float [classes], or undefined: 1
-  at::Tensor known_rows;                     // float [rows, F] of the source's output layer (known_rows()), or undefined
+  at::Tensor known_rows;                     // float [rows, F] of the source's output layer (helpful_rows()), or undefined
 };
 // Both throw Error(kData) where no training photo could be read, Error(kTraining) for features that are not finite.
 void fit_head_biases(Network& network, const HeadFitPhotos& photos, const std::vector<HeadSource>& sources);  // kClass

@@ -14,6 +14,7 @@
 #include "headstart/train.h"
 #include "model/network.h"
 #include "train/checkpoint.h"
+#include "train/head_init.h"
 #include "train/optimizer.h"
 #include "train/run_folder.h"
 #include "train/schedule.h"
@@ -34,7 +35,7 @@ struct Run {
   Group group = {};  // whose ranks take every step together
   std::shared_ptr<SharedInputs> shared;
   std::unique_ptr<Network> network;
-  at::Tensor known_rows;  // as HeadFitPhotos; undefined from the first checkpoint on
+  KnownRows known_rows;  // may help the first fit; none from the first checkpoint on
   std::unique_ptr<Workload> workload;
   std::unique_ptr<Optimizer> optimizer;
   std::optional<WeightAverage> average;

@@ -238,7 +238,7 @@ void refuse_changed_photos(const RunFolder& folder, const std::string& fingerpri
 
 struct StartingPoint {
   std::unique_ptr<Network> network;
-  at::Tensor known_rows;  // as Run's
+  KnownRows known_rows;
 };
 
 // What the run begins with. The output rows that it takes from the source were chosen when the run was begun.
@@ -318,11 +318,10 @@ TrainResult begin(const TrainOptions& asked, const TrainCallbacks& callbacks, co
   if (asked.log && group.leads() && options.imbalance == Imbalance::kNone) warn_of_imbalance(catalog, asked.log);
   Checkpoint state = first_state(options, *source, catalog);
   if (options.head_init == HeadInit::kClass || options.head_init == HeadInit::kProbe) {
-    const std::vector<HeadSource>& found = state.progress.head_sources =
-        match_classes(catalog.classes, *source, options.head_class, options.head_init);
-    if (asked.log && !found.empty()) {
-      asked.log(LogLevel::kInfo, matches_text(catalog.classes, found, source->classes.size(), options.head_init));
-    }
+    state.progress.head_sources = match_classes(catalog.classes, *source, options.head_class, options.head_init);
+  }
+  if (options.head_init == HeadInit::kClass && asked.log) {
+    asked.log(LogLevel::kInfo, matches_text(catalog.classes, state.progress.head_sources, source->classes.size()));
   }
   StartingPoint start = first_network(*source, state.progress);
   const RunFolder folder = group.leads() ? RunFolder::create(options.out) : RunFolder::elsewhere(options.out);
