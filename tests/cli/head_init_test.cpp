@@ -97,6 +97,25 @@ TEST(HeadInit, TheProbeWorksWithAnySourceAndTrainingGoesOnFromIt) {
   EXPECT_EQ(json::parse(text_of(folder / "trained/run.json"))["history"][0]["validation_top1"], 1.0);
 }
 
+// Of random rows some happen to score hot dogs higher, and some do not.
+TEST(HeadInit, NamesTheRowsThatHelpedTheProbe) {
+  const TempDir folder;
+  int helpful = 0;
+  for (const char* const row : {"0", "1", "2", "3", "4", "5"}) {
+    const std::filesystem::path run_folder = folder / row;
+    const Outcome outcome = run(training(thousand_rows(), run_folder, {"--head-class", std::string("hotdog=") + row}));
+    EXPECT_EXIT_CODE(outcome, 0);
+    const json sources = json::parse(text_of(run_folder / "run.json"))["head_sources"];
+    const bool helped = !sources.empty();
+    helpful += helped ? 1 : 0;
+    const std::string name = helped ? sources[0]["name"].get<std::string>() : "";
+    EXPECT_EQ(outcome.err.find("; helped by the source's " + name + ")") != std::string::npos, helped) << outcome.err;
+    EXPECT_EQ(text_of(run_folder / "report.html").find("It was helped by") != std::string::npos, helped);
+  }
+  EXPECT_GT(helpful, 0);
+  EXPECT_LT(helpful, 6);
+}
+
 TEST(HeadInit, SaysWhatIsWrongAndWhatToDo) {
   const TempDir folder;
   const std::filesystem::path out = folder / "run";
