@@ -177,7 +177,7 @@ void TrainView::on_head_fit(const TrainResult& so_far) {
                            : shown.resize_mode == ResizeMode::kSquash ? fmt::format("whole photos, squashed to {}", shown.crop_size)
                                                                       : "the photos' middle";
   const std::string help = helpers(so_far);
-  console_.say(fmt::format("output layer fitted to {:<28}  train loss {:.3f} {:>6}  {} loss {:.3f} {}  (penalty {:g}{}{})", view,
+  console_.say(fmt::format("output layer fitted to {:<29}  train loss {:.3f} {:>6}  {} loss {:.3f} {}  (penalty {:g}{}{})", view,
                            so_far.start->train_loss, human_percent(so_far.start->train_top1), scored_, so_far.start->validation_loss,
                            console_.paint().bold(fmt::format("{:>6}", human_percent(so_far.start->validation_top1))), chosen->penalty,
                            choice, help.empty() ? "" : "; helped by the source's " + help));
