@@ -120,8 +120,7 @@ std::string known_classes_text(const ReportContext& context) {
     known.push_back(fmt::format("{} (row {}{})", class_name(context, static_cast<int>(i)), source.row, name));
   }
   if (known.empty()) return {};
-  return fmt::format(" It was helped by what the source network itself answers for {}, one more number beside the features each.",
-                     join_some(known, 10));
+  return fmt::format(" It was helped by what the source network itself answers for {}.", join_some(known, 10));
 }
 
 std::string head_section(const ReportContext& context) {

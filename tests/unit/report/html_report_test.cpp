@@ -116,7 +116,7 @@ TEST(HtmlReport, NamesTheSourcesClassesThatHelpedTheFit) {
   const std::string html = html_report(result, "");
   EXPECT_TRUE(is_well_nested(html));
   const std::string first = "<bdi>" + result.classes[0] + "</bdi>", last = "<bdi>" + result.classes[2] + "</bdi>";
-  EXPECT_TRUE(contains(html, "answers for " + first + " (row 934, <bdi>hot &lt;dog&gt;</bdi>) and " + last + " (row 7), one more"));
+  EXPECT_TRUE(contains(html, "answers for " + first + " (row 934, <bdi>hot &lt;dog&gt;</bdi>) and " + last + " (row 7). "));
 }
 
 TEST(HtmlReport, SaysThatTheFileHasLearnedFromTheValidationPhotosToo) {
