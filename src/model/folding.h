@@ -37,8 +37,8 @@ class FoldedWeights {
  private:
   struct Layer {
     at::Tensor weight, bias;
-    at::Tensor
-        transformed;  // the weight as model/winograd.h takes it, in the place of a packed one; undefined where the shape does not suit
+    // The weight as model/winograd.h takes it, in the place of a packed one; undefined where the shape does not suit.
+    at::Tensor transformed;
     ConvolutionShape shape;
     bool packed = false;
   };

@@ -42,16 +42,15 @@ bool have_names(const Names& rows) {
   return std::any_of(rows.begin(), rows.end(), [](const auto& names) { return !names.empty(); });
 }
 
-// The row of that name, where it means one of them; else none (row -1).
-HeadSource only_row(const Names& rows, const std::string& name) {
-  const std::vector<int> found = find_classes(rows, name);
+// The row that was found, where it is the only one; else none (row -1).
+HeadSource only_row(const Names& rows, const std::vector<int>& found) {
   return found.size() == 1 ? source_row(rows, found.front()) : HeadSource{};
 }
 
 // The one row of that name, none (row -1), or Error(kUsage) where it means several.
 HeadSource find_row(const Names& rows, const std::string& of_class, const std::string& name) {
   const std::vector<int> found = find_classes(rows, name);
-  if (found.size() < 2) return only_row(rows, name);
+  if (found.size() < 2) return only_row(rows, found);
   std::vector<std::string> choices;
   for (const int row : found) choices.push_back(fmt::format("{} ({})", row, fmt::join(rows[static_cast<std::size_t>(row)], ", ")));
   throw Error(
@@ -113,7 +112,7 @@ std::vector<HeadSource> match_classes(const std::vector<std::string>& classes, c
     if (const auto wanted = asked.find(name); wanted != asked.end()) {
       sources.push_back(asked_row(source.classes, name, wanted->second));
     } else {
-      sources.push_back(needs_one ? find_row(source.classes, name, name) : only_row(source.classes, name));
+      sources.push_back(needs_one ? find_row(source.classes, name, name) : only_row(source.classes, find_classes(source.classes, name)));
     }
   }
   const bool any = std::any_of(sources.begin(), sources.end(), [](const HeadSource& one) { return one.row >= 0; });

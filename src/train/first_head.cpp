@@ -50,7 +50,7 @@ HeadFitPhotos all_photos(const Run& run, const Features& features) {
   return {.train = features.train,
           .validation = &features.validation,
           .class_weights = weights_of_classes(run),
-          .known_rows = helpful_rows(run.known_rows, features.train).weights};
+          .known_rows = helpful_rows(run.known_rows, features.train)};
 }
 
 Metrics metrics_of(const Run& run, Split split, const FeatureTable& table) {
@@ -105,7 +105,7 @@ Features fit_whole_head(Run& run) {
   HeadFitPhotos photos = all_photos(run, features);
   if (!may_choose) photos.validation = nullptr;
   progress.head_trials = fit_head(*run.network, photos);
-  progress.head_sources = helpful_rows(run.known_rows, features.train).sources;
+  progress.head_sources = photos.known_rows.sources;
   share_weights(run);
   const Metrics on_train = metrics_of(run, Split::kTrain, features.train),
                 held_out = metrics_of(run, Split::kValidation, features.validation);

@@ -92,9 +92,9 @@ LogisticFit fit_in(const Network& network) {
 class KnownColumns {
  public:
   explicit KnownColumns(const HeadFitPhotos& photos) {
-    if (!photos.known_rows.defined()) return;
+    if (!photos.known_rows.weights.defined()) return;
     const at::Tensor features = photos.train.rows.to(at::kCPU, at::kDouble);
-    const at::Tensor rows = photos.known_rows.to(at::kCPU, at::kDouble).t();
+    const at::Tensor rows = photos.known_rows.weights.to(at::kDouble).t();
     const at::Tensor variance = features.matmul(rows).var(0, /*unbiased=*/false);
     const at::Tensor scale = (feature_variance(features) / variance).sqrt();
     directions_ = (rows * scale.where(variance > 0, at::zeros({}, at::kDouble))).to(at::kFloat);
@@ -150,17 +150,15 @@ LogisticFit choose_penalty(const LabelledFeatures& train, const LabelledFeatures
 // Whether a class's own photos have clearly higher scores [N] than the others, by the share of pairs and the rank test of Mann and Whitney
 // (normal approximation, with its correction for continuity).
 bool is_borne_out(const at::Tensor& scores, const std::vector<std::int64_t>& labels, std::int64_t label) {
-  constexpr std::int64_t kManyPhotos = 400;  // of the class: from so many on the fit finds its way alone
+  constexpr std::int64_t kMostPhotos = 400;  // of the class: with more the fit finds its way alone
   constexpr double kShareOfPairs = 0.8;
   constexpr double kSure = 1.645;  // standard deviations: a row that means something else gets there one time in twenty
   const at::Tensor is_own = at::tensor(labels, at::kLong).eq(label), on_cpu = scores.to(at::kCPU);
-  const at::Tensor own = on_cpu.masked_select(is_own), others = on_cpu.masked_select(is_own.logical_not());
+  const at::Tensor own = on_cpu.masked_select(is_own), others = std::get<0>(on_cpu.masked_select(is_own.logical_not()).sort());
   const auto a = static_cast<double>(own.numel()), b = static_cast<double>(others.numel());
-  if (a == 0 || b == 0 || own.numel() > kManyPhotos) return false;
-  double won = 0;
-  for (std::int64_t i = 0; i < own.numel(); ++i) {
-    won += others.lt(own[i]).sum().item<double>() + others.eq(own[i]).sum().item<double>() / 2;
-  }
+  if (a == 0 || b == 0 || own.numel() > kMostPhotos) return false;
+  const auto pairs = [&](bool with_ties) { return at::searchsorted(others, own, /*out_int32=*/false, with_ties).sum().item<double>(); };
+  const double won = (pairs(false) + pairs(true)) / 2;
   const double deviations = (won - a * b / 2 - 0.5) / std::sqrt(a * b * (a + b + 1) / 12);
   return won >= kShareOfPairs * a * b && deviations >= kSure;
 }

@@ -50,7 +50,7 @@ struct HeadFitPhotos {
   const FeatureTable& train;
   const FeatureTable* validation = nullptr;  // whose loss chooses the penalty; nullptr or few: one that suits most is taken
   at::Tensor class_weights;                  // float [classes], or undefined: 1
-  at::Tensor known_rows;                     // float [rows, F] of the source's output layer (helpful_rows()), or undefined
+  KnownRows known_rows;                      // helpful_rows()
 };
 // Both throw Error(kData) where no training photo could be read, Error(kTraining) for features that are not finite.
 void fit_head_biases(Network& network, const HeadFitPhotos& photos, const std::vector<HeadSource>& sources);  // kClass

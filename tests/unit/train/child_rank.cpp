@@ -87,7 +87,6 @@ TrainOptions group_options(const std::filesystem::path& folder, const std::strin
     options.recipe = Recipe::kAuto;
     options.validation_fraction = 0.8;
     options.head_class = {{"class_0", "2"}};
-    options.lr = 0.002;
     options.patience = 0;
   } else {
     throw std::runtime_error("no such set of options: " + set);

@@ -245,11 +245,13 @@ TEST(FitHead, FewPhotosFindTheDirectionThatTheSourceKnows) {
   const FeatureTable few = split_by(row, "few", 6), others = split_by(row, "others", 100);
   fit_head(*network, {.train = few});
   const double alone = share_right(*network, others);
-  fit_head(*network, {.train = few, .known_rows = row.unsqueeze(0)});
+  fit_head(*network, {.train = few, .known_rows = {.sources = {}, .weights = row.unsqueeze(0)}});
   EXPECT_LT(alone, 0.8);
   EXPECT_EQ(share_right(*network, others), 1);
   // The row of a class that is not among the photos is one more direction, and does no harm; nor does one that they do not vary in.
-  fit_head(*network, {.train = few, .known_rows = at::stack({row, test::generate("other", row.size(0), -0.1, 0.1), at::zeros_like(row)})});
+  fit_head(*network, {.train = few,
+                      .known_rows = {.sources = {},
+                                     .weights = at::stack({row, test::generate("other", row.size(0), -0.1, 0.1), at::zeros_like(row)})}});
   EXPECT_GT(share_right(*network, others), 0.95);
 }
 
@@ -258,7 +260,7 @@ TEST(FitHead, TheKnownColumnsAreScaledToAllFeaturesAndComeBackAsWeights) {
   const c10::NoGradGuard no_gradients;
   const FeatureTable train = some_features(*network, "train");
   const at::Tensor rows = test::generate("rows", 2 * network->feature_count(), -0.1, 0.1).view({2, network->feature_count()});
-  const std::vector<HeadTrial> trials = fit_head(*network, {.train = train, .known_rows = rows});
+  const std::vector<HeadTrial> trials = fit_head(*network, {.train = train, .known_rows = {.sources = {}, .weights = rows}});
   const at::Tensor features = train.rows.to(at::kDouble), answers = features.matmul(rows.to(at::kDouble).t());
   const at::Tensor columns = answers / answers.std(0, /*unbiased=*/false) * std::sqrt(feature_variance(features));
   const at::Tensor wide = at::cat({features, columns}, 1);
@@ -307,7 +309,7 @@ TEST(RefitGain, KeepsToTheDirectionThatTheSourceKnows) {
   const c10::NoGradGuard no_gradients;
   const at::Tensor row = test::generate("row", network->feature_count(), -0.05, 0.05);
   const FeatureTable few = split_by(row, "few", 6), more = split_by(row, "more", 6), others = split_by(row, "others", 100);
-  const HeadFitPhotos photos{.train = few, .validation = &more, .known_rows = row.unsqueeze(0)};
+  const HeadFitPhotos photos{.train = few, .validation = &more, .known_rows = {.sources = {}, .weights = row.unsqueeze(0)}};
   const std::vector<HeadTrial> trials = fit_head(*network, photos);
   const LogisticScore known = cross_validate_head(*network, photos, trials);
   EXPECT_EQ(known.top1, 1);
