@@ -77,7 +77,7 @@ void add_fine_print(CLI::App& command, TrainOptions& options) {
                    defaults_to("Its bias; uniform as PyTorch's Linear", word_of(kHeadBiases, tune.head_bias))));
   group(add_choice(command, "--refit", options.refit, kRefits,
                    "head: once the figures stand, the output layer learns from the validation photos too, but never from those of a val/ "
-                   "folder (default: auto head, else none)"));
+                   "folder (default: head where --recipe auto or head has fitted that layer, else none)"));
   group(add_choice(command, "--keep", options.keep, kKeeps,
                    defaults_to("The epoch that becomes the model: best by validation, or last", word_of(kKeeps, tune.keep))));
   group(add_choice(

@@ -30,10 +30,10 @@ namespace headstart {
 // A recipe is a set of defaults (recipe_defaults); any of them can be overridden.
 enum class Recipe {
   // The head first, as kHead fits it: to photos as the source model sees them (centre cropped) and to whole photos squashed into its
-  // square or a larger one, of which the one with the lowest cross-validated loss is kept, unless the preprocessing is given. Then all
-  // layers from there, gently (the deeper a stage the higher its rate), the weights averaged over the steps, for as long as the validation
-  // photos say that it pays. Where there are too few of them to say so (kFewestToJudge) or nothing is left to gain, the head is the model.
-  // In the end the head learns from the validation photos too (Refit::kHead).
+  // square or a larger one, of which the one with the lowest cross-validated loss is kept, unless the preprocessing is given or there are
+  // too few photos to say (kFewestToJudge). Then all layers from there, gently (the deeper a stage the higher its rate), the weights
+  // averaged over the steps, for as long as the validation photos say that it pays. Where there are too few of them to say so or nothing
+  // is left to gain, the head is the model. In the end the head learns from the validation photos too (Refit::kHead).
   kAuto,
   kFinetune,  // all layers; the head at head_lr_multiplier times the backbone's learning rate; warm-up, then cosine to zero
   // Backbone frozen and in evaluation mode, its features computed once; only the output layer is new. It is fitted to the features
@@ -81,11 +81,11 @@ enum class Imbalance {
   kBalancedSampler,  // every class drawn equally often, with replacement
 };
 
-// With fewer validation photos Recipe::kAuto does not fine-tune, and HeadInit::kProbe does not choose its penalty: one photo more or less
-// would decide.
+// With fewer validation photos Recipe::kAuto does not fine-tune, and HeadInit::kProbe does not choose its penalty; with fewer photos in all
+// Recipe::kAuto does not choose how they are shown: one photo more or less would decide.
 inline constexpr int kFewestToJudge = 40;
 
-// What a recipe does where TrainOptions leave it open. docs/recipes.md says what each figure rests on.
+// What a recipe does where TrainOptions leave it open. docs/evidence.md says what each figure rests on.
 struct RecipeDefaults {
   int epochs = 0;
   double stage_lr_decay = 1;  // as TrainOptions', which the next two are as well
@@ -106,7 +106,6 @@ struct RecipeDefaults {
   ScratchInit scratch_init = ScratchInit::kTorchvision;
   HeadInit head_init = HeadInit::kXavier;
   HeadBias head_bias = HeadBias::kZero;
-  Refit refit = Refit::kNone;
   Keep keep = Keep::kBest;
   EpochScore score = EpochScore::kValidation;
   std::string_view model;  // source model; empty: the default one
@@ -174,7 +173,7 @@ struct TrainOptions {
   // row; "" for none. Classes that are not named here are matched by their own name.
   std::map<std::string, std::string> head_class;
   std::optional<HeadBias> head_bias;
-  std::optional<Refit> refit;
+  std::optional<Refit> refit;  // empty: kHead wherever it can be
   std::optional<Keep> keep;
   std::optional<EpochScore> score;
   double label_smoothing = 0;
@@ -329,7 +328,7 @@ struct TrainResult {
   std::vector<std::string> classes;
   std::vector<HeadSource> head_sources;    // by class; empty where no class has a row of the source's
   std::vector<HeadTrial> head_trials;      // strongest penalty first; empty but under HeadInit::kProbe
-  std::vector<ResizeTrial> resize_trials;  // empty but under Recipe::kAuto, which tries three or four
+  std::vector<ResizeTrial> resize_trials;  // empty but under Recipe::kAuto, which tries three or four where it chooses
   std::optional<EpochRecord> start;        // the fitted network before the first step, under HeadInit::kProbe; a rival of the epochs
   std::vector<EpochRecord> history;
   std::vector<TrainingPoint> curve;

@@ -153,7 +153,7 @@ LogisticScore judge_view(const Run& run, const Features& features) {
 }
 
 // The layer fitted to photos in each of these views: which of them suits the photos best is a matter of the photos, and costs a pass over
-// them each (docs/recipes.md). What is kept is where the loss is lowest: rank 0's, as each rank scores for itself. The largest square is
+// them each (docs/evidence.md). What is kept is where the loss is lowest: rank 0's, as each rank scores for itself. The largest square is
 // tried only where the one before it is the best so far.
 void choose_resize(Run& run) {
   const c10::NoGradGuard no_gradients;
@@ -212,7 +212,8 @@ void plan_refit(Run& run) {
 void fit_asked_head(Run& run) {
   const std::vector<HeadSource>& sources = run.state.progress.head_sources;
   if (run.options().head_init == HeadInit::kProbe) {
-    if (run.options().choose_resize) {
+    const bool can_tell_views_apart = std::ssize(run.catalog.train) + std::ssize(run.catalog.validation) >= kFewestToJudge;
+    if (run.options().choose_resize && can_tell_views_apart) {
       choose_resize(run);
     } else {
       fit_whole_head(run);

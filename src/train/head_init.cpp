@@ -20,7 +20,7 @@ constexpr double kPenalties[] = {1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5,
 // Penalties are compared by their third digit of loss; the chosen one's fit is then carried to its end.
 constexpr double kTrialGradient = 1e-4;
 
-// Where nothing may choose, or too little is there to choose by: near the best from 10 to 1,600 photos (docs/recipes.md).
+// Where nothing may choose, or too little is there to choose by: near the best from 10 to 1,600 photos (docs/evidence.md).
 double usual_penalty(const FeatureTable& train) { return std::clamp(0.5 / static_cast<double>(train.labels.size()), 3e-4, 1e-3); }
 
 at::Tensor source_tensor(const Source& source, const char* part, at::IntArrayRef shape) {

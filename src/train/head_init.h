@@ -1,5 +1,5 @@
 // The first values of a new output layer that come from elsewhere: from rows of the source's output layer (HeadInit::kClass), or from a fit
-// to the training photos' features (HeadInit::kProbe). docs/recipes.md says what they do and why.
+// to the training photos' features (HeadInit::kProbe). docs/recipes.md says what they do, docs/evidence.md why.
 //
 // Thread-safety: one thread. Errors: kUsage (a class or a source class that does not exist, or that is not clear), kModel (a source without
 // an output layer, or whose rows have no names where names are needed).

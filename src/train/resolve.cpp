@@ -150,14 +150,14 @@ bool can_refit(const ResolvedOptions& r) {
   return is_near && r.head_init == HeadInit::kProbe && r.views == 0 && r.score == EpochScore::kValidation;
 }
 
-Refit resolved_refit(const ResolvedOptions& r, std::optional<Refit> asked, Refit by_default) {
+Refit resolved_refit(const ResolvedOptions& r, std::optional<Refit> asked) {
   if (asked.value_or(Refit::kNone) == Refit::kHead && !can_refit(r)) {
     throw Error(
         ErrorCategory::kUsage,
         "training: option refit needs the recipe auto or head with head_init probe, whose fit it does again, score validation and no "
         "views: choose these, or leave it out");
   }
-  return can_refit(r) ? asked.value_or(by_default) : Refit::kNone;
+  return can_refit(r) ? asked.value_or(Refit::kHead) : Refit::kNone;
 }
 
 // Throws where the architecture has no stage of that name.
@@ -237,7 +237,6 @@ RecipeDefaults recipe_defaults(Recipe recipe, std::string_view architecture, boo
               .warmup_epochs = 1,
               .batch_norm = BatchNormPolicy::kFrozenStatistics,
               .head_init = HeadInit::kProbe,
-              .refit = Refit::kHead,
               .augmentation = kMildCrops};
     case Recipe::kBookPytorch:
     case Recipe::kBookGluon:
@@ -336,7 +335,7 @@ ResolvedOptions resolve_options(const TrainOptions& options, const Source& sourc
   r.freeze_until = options.freeze_until;
   check_stage(r, *source.architecture);
   r.views = options.views.value_or(0);
-  r.refit = resolved_refit(r, options.refit, defaults.refit);
+  r.refit = resolved_refit(r, options.refit);
   r.sync_batch_norm = options.sync_batch_norm;
   r.processes = options.distributed ? options.distributed->world_size : 1;
   check_group(r);

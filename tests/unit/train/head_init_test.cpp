@@ -429,9 +429,8 @@ TEST(HeadInitRun, TheRecipeHeadKnowsTheSourcesClassesToo) {
   const TrainResult probe = train(options_with(folder.path(), "probe", HeadInit::kProbe, 0));
   TrainOptions options = test::tiny_options(folder.path(), {.name = "recipe"});
   options.recipe = Recipe::kHead;
-  options.epochs.reset();
-  options.lr.reset();
-  options.batch_size.reset();
+  test::ask_for_no_steps(options);
+  options.refit = Refit::kNone;  // the other run's recipe has none
   options.head_class = probe.options.head_class;
   EXPECT_EQ(rows_of(train(options).head_sources), rows_of(probe.head_sources));
   EXPECT_TRUE(test::differing_tensors(test::read_model_tensors(folder / "probe"), test::read_model_tensors(options.out)).empty());
@@ -452,9 +451,8 @@ TEST(HeadInitRun, EpochsThatAreWorseLeaveTheFittedNetwork) {
   const test::TempDir folder;
   TrainOptions options = test::tiny_options(folder.path(), {.classes = 3, .photos_per_class = 15, .name = "fit"});
   options.recipe = Recipe::kHead;
-  options.epochs.reset();
-  options.lr.reset();
-  options.batch_size.reset();
+  test::ask_for_no_steps(options);
+  options.refit = Refit::kNone;  // finetune has none
   TrainResult told;
   const TrainResult fitted = train(options, {.on_head_fit = [&told](const TrainResult& so_far) { told = so_far; }});
   EXPECT_EQ(fitted.options.epochs, 0);

@@ -16,9 +16,7 @@ namespace {
 TrainOptions head_options(const std::filesystem::path& folder, const char* name, int views) {
   TrainOptions options = test::tiny_options(folder, {.name = name});
   options.recipe = Recipe::kHead;
-  options.epochs.reset();
-  options.batch_size.reset();
-  options.lr.reset();
+  test::ask_for_no_steps(options);
   options.views = views;
   return options;
 }

@@ -250,6 +250,13 @@ TEST(Resolve, ARefitNeedsAFirstFit) {
   EXPECT_THROW(resolve_options(options, source), Error);
   options.recipe = Recipe::kHead;
   EXPECT_EQ(resolve_options(options, source).refit, Refit::kHead);
+  options.refit.reset();
+  options.head_init.reset();  // kProbe is this recipe's own
+  EXPECT_EQ(resolve_options(options, source).refit, Refit::kHead);
+  options.lr = 0.1;  // by steps: there is no fit that a second could differ from
+  EXPECT_EQ(resolve_options(options, source).refit, Refit::kNone);
+  options.lr.reset();
+  options.refit = Refit::kHead;
   options.views = 2;
   EXPECT_THROW(resolve_options(options, source), Error);
   options.recipe = Recipe::kAuto;

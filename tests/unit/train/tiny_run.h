@@ -52,6 +52,13 @@ inline TrainOptions tiny_options(const std::filesystem::path& folder, const Tiny
   return options;
 }
 
+// Nothing that only steps have is asked for any more: then the recipe head fits its layer.
+inline void ask_for_no_steps(TrainOptions& options) {
+  options.epochs.reset();
+  options.lr.reset();
+  options.batch_size.reset();
+}
+
 // Every fifth photo of the first class changes places with one of the second: what nobody can name right leaves something to gain.
 inline void swap_some_photos(const std::filesystem::path& photos) {
   std::vector<std::vector<std::filesystem::path>> files;
