@@ -115,7 +115,8 @@ class Comparing {
     return texts;
   }
 
-  // The book's recipes would train on the validation photos too, and judge by the test photos alone; auto and head would learn from them in the end.
+  // The book's recipes would train on the validation photos too, and judge by the test photos alone; auto and head would learn from them in
+  // the end.
   TrainOptions options_of(const Way& way) const {
     TrainOptions options = train_options_of(request_.train.options.photos.string(), texts_of(way), shared_);
     options.score = EpochScore::kValidation;
