@@ -151,7 +151,7 @@ bool can_refit(const ResolvedOptions& r) {
 }
 
 Refit resolved_refit(const ResolvedOptions& r, std::optional<Refit> asked) {
-  if (asked.value_or(Refit::kNone) == Refit::kHead && !can_refit(r)) {
+  if (asked == Refit::kHead && !can_refit(r)) {
     throw Error(
         ErrorCategory::kUsage,
         "training: option refit needs the recipe auto or head with head_init probe, whose fit it does again, score validation and no "
