@@ -37,7 +37,8 @@ enum class Recipe {
   kAuto,
   kFinetune,  // all layers; the head at head_lr_multiplier times the backbone's learning rate; warm-up, then cosine to zero
   // Backbone frozen and in evaluation mode, its features computed once; only the output layer is new. It is fitted to the features
-  // (HeadInit::kProbe), or trained by steps where epochs or anything that steps have (lr, optimizer, batch_size, …) is asked for.
+  // (HeadInit::kProbe) and learns from the validation photos in the end (Refit::kHead), or is trained by steps where epochs or anything
+  // that steps have (lr, optimizer, batch_size, …) is asked for.
   kHead,
   kBookPytorch,  // Dive into Deep Learning 13.2, PyTorch track: plain SGD at a constant rate on summed losses; docs/book.md
   kBookGluon,    // the same chapter's Gluon track: gradients averaged, every weight Xavier, decay on every parameter

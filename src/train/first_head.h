@@ -11,8 +11,8 @@ namespace headstart {
 void share_weights(const Run& run);
 
 // Fits what the options want fitted (HeadInit::kClass, HeadInit::kProbe), perhaps nothing, into run.network, whose backbone is as the
-// source left it. Under `choose_resize` the options' preprocessing becomes that of the better fit. Under a budget that is too short
-// for all photos run.catalog keeps a part of them (TrainResult::photo_share).
+// source left it. Under `choose_resize` the options' preprocessing becomes that of the best fit, unless the photos are too few to tell
+// (kFewestToJudge). Under a budget that is too short for all photos run.catalog keeps a part of them (TrainResult::photo_share).
 void fit_first_head(Run& run);
 
 }  // namespace headstart
